@@ -1,0 +1,64 @@
+#include "cpu/threads.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <stdexcept>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#define ELULAYER_HAVE_FORK
+#endif
+
+namespace elulayer::cpu {
+namespace {
+
+// Starting and joining threads costs a few microseconds: about the time of this many elements.
+constexpr std::int64_t elements_per_thread = 16384;
+
+std::atomic<bool> in_forked_child{false};
+
+#ifdef ELULAYER_HAVE_FORK
+const int fork_handler_registered =
+    pthread_atfork(nullptr, nullptr, [] { in_forked_child.store(true); });
+#endif
+
+}  // namespace
+
+int default_threads() {
+#ifdef _OPENMP
+  return in_forked_child.load() ? 1 : omp_get_max_threads();
+#else
+  return 1;
+#endif
+}
+
+int choose_threads(int requested, std::int64_t elements) {
+  if (requested < 0) {
+    throw std::invalid_argument("num_threads is " + std::to_string(requested) +
+                                "; 0 (the default) or a positive number is taken");
+  }
+  if (in_forked_child.load()) {
+    return 1;
+  }
+  const int wanted = requested == 0 ? default_threads() : requested;
+  const std::int64_t useful = std::max<std::int64_t>(elements / elements_per_thread, 1);
+  return static_cast<int>(std::min<std::int64_t>(wanted, useful));
+}
+
+std::string openmp_runtime() {
+#ifdef _OPENMP
+#ifdef __clang__
+  const std::string name = "LLVM libomp";
+#else
+  const std::string name = "GNU libgomp";
+#endif
+  return name + ", OpenMP " + std::to_string(_OPENMP);
+#else
+  return "";
+#endif
+}
+
+}  // namespace elulayer::cpu

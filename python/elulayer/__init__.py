@@ -1,0 +1,29 @@
+"""Exponential linear unit with one learnable alpha per channel, on NumPy arrays.
+
+``elu`` and ``elu_backward`` are the functions, ``ELULayer`` the layer; ``train_network`` trains a
+network with it.
+"""
+
+from __future__ import annotations
+
+try:
+    from ._core import __version__
+except ModuleNotFoundError as error:
+    if error.name != f"{__name__}._core":
+        raise
+    raise ImportError(
+        "elulayer's compiled extension (elulayer._core) is missing. It is built by 'pip install .' "
+        "in the repository's folder, for the Python that runs it; this copy of the package at "
+        f"{__path__[0]} was not built for this Python."
+    ) from error
+
+from .functional import elu, elu_backward
+from .runtime import CpuInfo, cpu_info
+
+__all__ = [
+    "CpuInfo",
+    "__version__",
+    "cpu_info",
+    "elu",
+    "elu_backward",
+]

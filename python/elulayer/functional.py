@@ -1,0 +1,268 @@
+"""The exponential linear unit and its gradients as functions of NumPy arrays.
+
+Here are the defaults, the checks and the coercions; the loops are in C++ (``cpp/cpu/kernels.cpp``).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _core
+
+__all__ = ["elu", "elu_backward"]
+
+_T = TypeVar("_T", np.float32, np.float64)
+_Array = npt.NDArray[Any]
+
+_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+_DTYPE_NAMES = "float32 and float64"
+
+
+def elu(
+    x: npt.NDArray[_T],
+    alpha: float | npt.ArrayLike = 1.0,
+    *,
+    axis: int = 1,
+    out: npt.NDArray[_T] | None = None,
+    num_threads: int | None = None,
+) -> npt.NDArray[_T]:
+    """Exponential linear unit with one alpha for all of `x` or one per channel.
+
+    ``Z = x`` where ``x > 0``, and ``alpha * expm1(x)`` elsewhere [1]_. The function of the layer
+    :class:`~elulayer.ELULayer`.
+
+    Parameters
+    ----------
+    x : ndarray of float32 or float64, shape (..., C, ...)
+        C-contiguous, with at least one dimension; NCHW and NC with the default `axis`.
+    alpha : float or ndarray of shape (C,)
+        Python numbers, or values of x's dtype. They may be zero or negative.
+    axis : int
+        The axis of the channels; not looked at where `alpha` is a scalar.
+    out : ndarray, optional
+        Where the result goes: of x's shape and dtype, C-contiguous. It may be `x` itself.
+    num_threads : int, optional
+        By default what OpenMP's own setting says (``OMP_NUM_THREADS``, threadpoolctl). Small arrays
+        and forked child processes use one thread.
+
+    Returns
+    -------
+    ndarray of x's shape and dtype
+        `out` where it was given.
+
+    Raises
+    ------
+    TypeError
+        For a dtype or byte order that is not taken: nothing is converted silently.
+    ValueError
+        For a shape, memory layout, `axis`, `out` or `num_threads` that does not fit.
+
+    Notes
+    -----
+    NaN gives NaN, -0.0 gives -0.0 (for alpha > 0), -inf gives -alpha; subnormal numbers are kept.
+    The bits of the result do not depend on the number of threads or on an element's position.
+
+    References
+    ----------
+    .. [1] D.-A. Clevert, T. Unterthiner, S. Hochreiter, "Fast and Accurate Deep Network Learning by
+       Exponential Linear Units (ELUs)", https://arxiv.org/abs/1511.07289
+
+    Examples
+    --------
+    >>> import numpy as np, elulayer as el
+    >>> el.elu(np.array([-1.0, 0.0, 2.0]), 0.5)
+    array([-0.31606028,  0.        ,  2.        ])
+    """
+    x = _input(x, "x")
+    a, shape = _alpha_and_shape(x, alpha, axis)
+    threads = _threads(num_threads)
+    if out is None:
+        out = np.empty_like(x)
+        target = out
+    else:
+        _check_out(out, x)
+        a = _apart_from(out, a)
+        target = _writable_without_overlap(out, x)
+    _core.elu(x, a, target, *shape, threads)
+    if target is not out:
+        out[...] = target
+    return out
+
+
+def elu_backward(
+    grad: npt.NDArray[_T],
+    x: npt.NDArray[_T],
+    alpha: float | npt.ArrayLike = 1.0,
+    *,
+    axis: int = 1,
+    out: npt.NDArray[_T] | None = None,
+    num_threads: int | None = None,
+) -> tuple[npt.NDArray[_T], Any]:
+    """Gradients of a loss through :func:`elu`, from its input.
+
+    With ``g = dL/dZ``: ``dL/dX = g`` where ``x > 0`` and ``g * alpha * exp(x)`` elsewhere;
+    ``dL/dalpha[c]`` is the sum over channel c of 0 where ``x > 0`` and ``g * expm1(x)`` elsewhere.
+    It is not divided by the number of elements or observations.
+
+    Parameters
+    ----------
+    grad : ndarray of x's shape and dtype
+        dL/dZ, the gradient of the loss with respect to the output of `elu`.
+    x, alpha, axis, num_threads
+        As :func:`elu` had them.
+    out : ndarray, optional
+        Where dL/dX goes: of x's shape and dtype, C-contiguous. It may be `grad` or `x` itself.
+
+    Returns
+    -------
+    dX : ndarray of x's shape and dtype
+        `out` where it was given.
+    dalpha : ndarray of shape (C,), or a NumPy scalar where `alpha` is one
+        Of x's dtype. Summed in float64 or better in an order that follows from the shape alone: the
+        bits do not depend on the number of threads.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`elu`, and for a `grad` that does not match `x`.
+
+    Examples
+    --------
+    >>> import numpy as np, elulayer as el
+    >>> x = np.array([[-1.0, 2.0], [-2.0, -3.0]])
+    >>> dX, dalpha = el.elu_backward(np.ones_like(x), x, np.array([0.5, 0.25]))
+    >>> dalpha
+    array([-1.49678528, -0.95021293])
+    """
+    x = _input(x, "x")
+    grad = _input(grad, "grad")
+    if grad.dtype != x.dtype:
+        raise TypeError(f"grad has dtype {grad.dtype} and x has {x.dtype}; they must be the same")
+    if grad.shape != x.shape:
+        raise ValueError(f"grad has shape {grad.shape} and x has {x.shape}; they must be the same")
+    a, shape = _alpha_and_shape(x, alpha, axis)
+    threads = _threads(num_threads)
+    if out is None:
+        out = np.empty_like(x)
+        target = out
+    else:
+        _check_out(out, x)
+        a = _apart_from(out, a)
+        target = _writable_without_overlap(out, grad, x)
+    dalpha = np.empty_like(a)
+    _core.elu_backward(grad, x, a, target, dalpha, *shape, threads)
+    if target is not out:
+        out[...] = target
+    return out, dalpha[0] if np.ndim(alpha) == 0 else dalpha
+
+
+def _check_dtype(array: _Array, name: str) -> None:
+    dtype = array.dtype
+    if dtype in _DTYPES:
+        return
+    if dtype.newbyteorder("=") in _DTYPES:
+        raise TypeError(
+            f"{name} has dtype {dtype.str!r}, which is not in this machine's byte order; "
+            f"convert it with {name}.astype({name}.dtype.newbyteorder('='))"
+        )
+    raise TypeError(f"{name} has dtype {dtype}; {_DTYPE_NAMES} are taken")
+
+
+def _input(value: npt.ArrayLike, name: str) -> _Array:
+    """`value` as an array that the kernels can read, or an error that says why it cannot be."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, whose mask would be ignored; fill it first")
+    array = np.asarray(value)
+    _check_dtype(array, name)
+    if array.ndim == 0:
+        raise ValueError(f"{name} has no dimension; an array with at least one is taken")
+    _check_layout(array, name)
+    return array
+
+
+def _check_layout(array: _Array, name: str) -> None:
+    flags = array.flags
+    if not flags.c_contiguous:
+        raise ValueError(
+            f"{name} has shape {array.shape} and strides {array.strides}, which is not C-contiguous; "
+            f"only C-contiguous arrays are taken: see np.ascontiguousarray"
+        )
+    if not flags.aligned:
+        raise ValueError(
+            f"{name} is not aligned to its element size of {array.itemsize} bytes; "
+            f"pass an aligned copy: {name}.copy()"
+        )
+
+
+def _alpha_and_shape(
+    x: _Array, alpha: float | npt.ArrayLike, axis: int
+) -> tuple[_Array, tuple[int, int, int]]:
+    """Alpha as a contiguous vector of x's dtype, and x's shape as (outer, channels, inner)."""
+    if isinstance(alpha, (int, float)) and not isinstance(alpha, (bool, np.generic)):
+        a = np.array([alpha], dtype=np.float64).astype(x.dtype)
+        if math.isfinite(alpha) and not math.isfinite(a[0]):
+            raise ValueError(f"alpha is {alpha!r}, which is beyond the range of {x.dtype}")
+        return a, (1, 1, x.size)
+    if isinstance(alpha, (np.ndarray, np.generic)):
+        a = np.asarray(alpha)
+        _check_dtype(a, "alpha")
+    else:  # a sequence of Python numbers has no dtype of its own
+        a = np.asarray(alpha, dtype=x.dtype)
+    if a.dtype != x.dtype:
+        raise TypeError(
+            f"alpha has dtype {a.dtype} and x has {x.dtype}; Python numbers or x's dtype are taken"
+        )
+    if a.ndim == 0:
+        return a.reshape(1), (1, 1, x.size)
+    if not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"axis is {axis}; x has {x.ndim} dimensions")
+    channels = x.shape[axis]
+    if a.shape != (channels,):
+        raise ValueError(
+            f"alpha has shape {a.shape}; x has shape {x.shape} with {channels} channels on axis "
+            f"{axis}: a scalar or shape ({channels},) is taken"
+        )
+    axis %= x.ndim
+    shape = (math.prod(x.shape[:axis]), channels, math.prod(x.shape[axis + 1 :]))
+    return np.require(a, requirements=["C", "A"]), shape
+
+
+def _threads(num_threads: int | None) -> int:
+    """`num_threads` as the kernels take it: 0 for OpenMP's own setting."""
+    if num_threads is None:
+        return 0
+    if isinstance(num_threads, bool) or not isinstance(num_threads, (int, np.integer)):
+        raise TypeError(f"num_threads is {num_threads!r}; None or a positive integer is taken")
+    if not 1 <= num_threads < 2**31:
+        raise ValueError(f"num_threads is {num_threads}; None or a positive integer is taken")
+    return int(num_threads)
+
+
+def _check_out(out: _Array, x: _Array) -> None:
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out is a {type(out).__name__}; an ndarray is taken")
+    if out.dtype != x.dtype or not out.dtype.isnative:
+        raise ValueError(f"out has dtype {out.dtype.str!r}; the result has {x.dtype.str!r}")
+    if out.shape != x.shape:
+        raise ValueError(f"out has shape {out.shape}; the result has {x.shape}")
+    if not out.flags.writeable:
+        raise ValueError(f"out is read-only; the result of shape {x.shape} cannot be written to it")
+    _check_layout(out, "out")
+
+
+def _apart_from(out: _Array, alpha: _Array) -> _Array:
+    """Alpha, copied where writing to `out` could change it."""
+    return alpha.copy() if np.may_share_memory(out, alpha) else alpha
+
+
+def _writable_without_overlap(out: _Array, *inputs: _Array) -> _Array:
+    """`out` itself where each input is the same memory or apart from it, else a temporary."""
+    for array in inputs:
+        same = out is array or out.ctypes.data == array.ctypes.data
+        if not same and np.may_share_memory(out, array):
+            return np.empty_like(out)
+    return out

@@ -1,0 +1,55 @@
+"""What the compiled kernels were built for and what runs on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from . import _core
+
+__all__ = ["CpuInfo", "cpu_info"]
+
+
+@dataclass(frozen=True)
+class CpuInfo:
+    """The instruction sets of the CPU kernels.
+
+    Attributes
+    ----------
+    compiled : tuple of str
+        Those that this build contains, in order of preference: ``"x86-64-v4"`` (AVX-512),
+        ``"x86-64-v3"`` (AVX2 and FMA), ``"baseline"``.
+    usable : tuple of str
+        Those of them that this machine can run.
+    active : str
+        The one in use. The environment variable ``ELULAYER_ISA``, read at import, forces one by its
+        name; a name that is unknown or cannot run here makes the import fail.
+    reason : str
+        Why it is the one in use.
+    openmp : str or None
+        The OpenMP runtime, None for a build without one.
+    threads : int
+        How many threads a large array gets by default.
+    """
+
+    compiled: tuple[str, ...]
+    usable: tuple[str, ...]
+    active: str
+    reason: str
+    openmp: str | None
+    threads: int
+
+
+def cpu_info() -> CpuInfo:
+    """Describe the CPU kernels in use.
+
+    Returns
+    -------
+    CpuInfo
+
+    Examples
+    --------
+    >>> import elulayer as el
+    >>> el.cpu_info().active in el.cpu_info().usable
+    True
+    """
+    return CpuInfo(**_core.cpu_info())
