@@ -203,7 +203,8 @@ def _alpha_and_shape(
 ) -> tuple[_Array, tuple[int, int, int]]:
     """Alpha as a contiguous vector of x's dtype, and x's shape as (outer, channels, inner)."""
     if isinstance(alpha, (int, float)) and not isinstance(alpha, (bool, np.generic)):
-        a = np.array([alpha], dtype=np.float64).astype(x.dtype)
+        with np.errstate(over="ignore"):
+            a = np.array([alpha], dtype=np.float64).astype(x.dtype)
         if math.isfinite(alpha) and not math.isfinite(a[0]):
             raise ValueError(f"alpha is {alpha!r}, which is beyond the range of {x.dtype}")
         return a, (1, 1, x.size)

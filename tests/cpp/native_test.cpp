@@ -1,0 +1,143 @@
+// The native API as a C++ program uses it; the numbers are checked against the C library's double.
+// The Python tests hold the core to its bounds; these show that it needs no Python.
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "elulayer/cpu_info.hpp"
+#include "elulayer/elulayer.hpp"
+
+namespace {
+
+int passed = 0;
+int failed = 0;
+
+void check(bool condition, const std::string& what) {
+  if (condition) {
+    ++passed;
+  } else {
+    ++failed;
+    std::printf("FAILED: %s\n", what.c_str());
+  }
+}
+
+// Reproducible values in (-range, range).
+template <class T>
+std::vector<T> values(std::int64_t count, double range, std::uint64_t seed) {
+  std::vector<T> result;
+  for (std::int64_t i = 0; i < count; ++i) {
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    result.push_back(static_cast<T>(
+        range * (static_cast<double>(static_cast<std::int64_t>(seed)) * 0x1p-63)));
+  }
+  return result;
+}
+
+template <class T>
+void check_shape(elulayer::Shape shape, const std::string& name) {
+  const std::int64_t size = shape.outer * shape.channels * shape.inner;
+  const double tolerance = 4.0 * static_cast<double>(std::numeric_limits<T>::epsilon());
+  const std::vector<T> x = values<T>(size, 8, 1);
+  const std::vector<T> grad = values<T>(size, 2, 2);
+  const std::vector<T> alpha = values<T>(shape.channels, 1.5, 3);
+  std::vector<T> z(x.size());
+  std::vector<T> dx(x.size());
+  std::vector<T> dalpha(alpha.size());
+  elulayer::elu(x.data(), alpha.data(), z.data(), shape);
+  elulayer::elu_backward(grad.data(), x.data(), alpha.data(), dx.data(), dalpha.data(), shape);
+
+  bool z_right = true;
+  bool dx_right = true;
+  std::vector<double> sums(alpha.size());
+  std::vector<double> magnitudes(alpha.size());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const std::size_t c =
+        i / static_cast<std::size_t>(shape.inner) % static_cast<std::size_t>(shape.channels);
+    const double xi = static_cast<double>(x[i]);
+    const double g = static_cast<double>(grad[i]);
+    const double a = static_cast<double>(alpha[c]);
+    const double expected_z = xi > 0 ? xi : a * std::expm1(xi);
+    const double expected_dx = xi > 0 ? g : g * a * std::exp(xi);
+    const double term = xi > 0 ? 0 : g * std::expm1(xi);
+    z_right = z_right && std::fabs(static_cast<double>(z[i]) - expected_z) <=
+                             tolerance * std::fabs(expected_z);
+    dx_right = dx_right && std::fabs(static_cast<double>(dx[i]) - expected_dx) <=
+                               tolerance * std::fabs(expected_dx);
+    sums[c] += term;
+    magnitudes[c] += std::fabs(term);
+  }
+  bool dalpha_right = true;
+  for (std::size_t c = 0; c < sums.size(); ++c) {
+    dalpha_right = dalpha_right && std::fabs(static_cast<double>(dalpha[c]) - sums[c]) <=
+                                       tolerance * magnitudes[c];
+  }
+  check(z_right, name + ": Z");
+  check(dx_right, name + ": dX");
+  check(dalpha_right, name + ": dalpha");
+
+  for (const int threads : {1, 2, 5}) {
+    std::vector<T> other_dx = grad;  // in place of grad
+    std::vector<T> other_dalpha(alpha.size());
+    elulayer::elu_backward(other_dx.data(), x.data(), alpha.data(), other_dx.data(),
+                           other_dalpha.data(), shape, threads);
+    check(other_dx == dx && other_dalpha == dalpha,
+          name + ": same bits in place with " + std::to_string(threads) + " threads");
+  }
+}
+
+template <class Error, class Call>
+void check_throws(const Call& call, const std::string& text, const std::string& name) {
+  try {
+    call();
+    check(false, name + ": no exception");
+  } catch (const Error& error) {
+    check(std::string(error.what()).find(text) != std::string::npos,
+          name + ": says \"" + error.what() + "\"");
+  }
+}
+
+void check_errors() {
+  float value = -1;
+  const auto call = [&](elulayer::Shape shape, int threads) {
+    elulayer::elu(&value, &value, &value, shape, threads);
+  };
+  check_throws<std::invalid_argument>([&] { call({1, -1, 1}, 0); },
+                                      "shape (1, -1, 1) has a negative extent", "negative");
+  check_throws<std::invalid_argument>(
+      [&] { call({std::int64_t{1} << 40, std::int64_t{1} << 40, 1}, 0); },
+      "has more than 2^63 - 1 elements", "huge");
+  check_throws<std::invalid_argument>([&] { call({1, 1, 1}, -2); }, "num_threads is -2",
+                                      "num_threads");
+  check(value == -1, "nothing is written on an error");
+  call({0, std::int64_t{1} << 62, std::int64_t{1} << 62}, 0);
+  check(value == -1, "nothing is written to an empty array");
+}
+
+}  // namespace
+
+int main() {
+  const elulayer::CpuInfo info = elulayer::cpu_info();
+  std::printf("instruction set %s (%s), OpenMP: %s, %d threads\n", info.active.c_str(),
+              info.reason.c_str(), info.openmp.empty() ? "none" : info.openmp.c_str(),
+              info.threads);
+  check(!info.compiled.empty() && info.compiled.back() == "baseline", "baseline is compiled");
+  check(!info.usable.empty() && info.usable.back() == "baseline", "baseline is usable");
+  const struct {
+    elulayer::Shape shape;
+    const char* name;
+  } shapes[] = {
+      {{2, 3, 35}, "NCHW"},       {{100, 7, 1}, "NC"},      {{3000, 40, 1}, "NHWC"},
+      {{1, 1, 100000}, "scalar"}, {{1, 5, 40000}, "N = 1"}, {{1, 1, 1}, "one element"},
+  };
+  for (const auto& [shape, name] : shapes) {
+    check_shape<float>(shape, std::string("float ") + name);
+    check_shape<double>(shape, std::string("double ") + name);
+  }
+  check_errors();
+  std::printf("%d passed, %d failed\n", passed, failed);
+  return failed == 0 ? 0 : 1;
+}

@@ -1,0 +1,158 @@
+"""The native library: built, tested and consumed from C++ without Python, and its machine code."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "CMakeLists.txt").exists(), reason="the C++ sources are not beside the tests"
+)
+VECTOR_BYTES = {"baseline": 16, "v3": 32, "v4": 64}
+
+
+def run(*command, **options):
+    result = subprocess.run(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )
+    assert result.returncode == 0, f"{shlex.join(map(str, command))}\n{result.stdout}"
+    return result.stdout
+
+
+def build(source, folder, *definitions):
+    run("cmake", "-S", source, "-B", folder, "-G", "Ninja", *definitions)
+    run("cmake", "--build", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("native")
+    return build(
+        ROOT,
+        folder,
+        "-DELULAYER_TESTS=ON",
+        "-DELULAYER_WERROR=ON",
+        "-DCMAKE_BUILD_TYPE=Release",
+        "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON",
+    )
+
+
+def test_native_tests(compiled):
+    assert re.search(r"\d+ passed, 0 failed", run(compiled / "tests/cpp/native_test"))
+
+
+def test_find_package(compiled, tmp_path):
+    run("cmake", "--install", compiled, "--prefix", tmp_path / "prefix")
+    assert not list((tmp_path / "prefix").rglob("*python*"))
+    consumer = build(
+        ROOT / "tests/cpp", tmp_path / "consumer", f"-DCMAKE_PREFIX_PATH={tmp_path / 'prefix'}"
+    )
+    assert re.search(r"\d+ passed, 0 failed", run(consumer / "native_test"))
+
+
+def test_add_subdirectory(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "main.cpp").write_text(
+        "#include <elulayer/elulayer.hpp>\n"
+        "int main() {\n"
+        "  const float alpha = 2;\n"
+        "  float x[] = {-1, 3};\n"
+        "  elulayer::elu(x, &alpha, x, {1, 1, 2});\n"
+        "  return x[1] == 3 && x[0] < -1.26f && x[0] > -1.27f ? 0 : 1;\n"
+        "}\n"
+    )
+    (source / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.18...4.0)\n"
+        "project(consumer LANGUAGES CXX)\n"
+        f'add_subdirectory("{ROOT}" elulayer)\n'
+        "add_executable(consumer main.cpp)\n"
+        "target_link_libraries(consumer PRIVATE elulayer::elulayer)\n"
+    )
+    folder = build(source, tmp_path / "build", "-DELULAYER_OPENMP=OFF")
+    run(folder / "consumer")
+
+
+def kernel_commands(compiled):
+    """The compiler's command for kernels.cpp, by the suffix of its instruction set."""
+    commands = {}
+    for entry in json.loads((compiled / "compile_commands.json").read_text()):
+        found = re.search(r"ELULAYER_KERNELS=kernels_(\w+)", entry["command"])
+        if found:
+            commands[found[1]] = (shlex.split(entry["command"]), entry["directory"])
+    return commands
+
+
+def simd_loops():
+    """(file name, line of the for statement, instantiations) of each `omp simd` loop."""
+    loops = []
+    for name in ("kernels.cpp", "accumulator.hpp"):
+        lines = (ROOT / "cpp/cpu" / name).read_text().splitlines()
+        for number, line in enumerate(lines, start=1):
+            if line.strip() == "#pragma omp simd":
+                assert lines[number].lstrip().startswith("for"), f"{name}:{number}"
+                # A loop of a template is compiled for float and for double.
+                loops.append((name, number + 1, 2 if name == "kernels.cpp" else 1))
+    return loops
+
+
+def test_every_simd_loop_is_vectorized(compiled, tmp_path):
+    """The compiler's report names each loop at the full vector width, for each element type."""
+    commands = kernel_commands(compiled)
+    assert "baseline" in commands
+    loops = simd_loops()
+    assert len(loops) == 6
+    for isa, (command, directory) in commands.items():
+        compiler = command[0]
+        is_clang = "clang" in run(compiler, "--version")
+        report = ["-Rpass=loop-vectorize"] if is_clang else ["-fopt-info-vec-optimized"]
+        text = run(*command, *report, "-o", tmp_path / "kernels.o", cwd=directory)
+        for name, line, instantiations in loops:
+            # Compilers name the line of the pragma, of the loop or of its body.
+            where = rf"{name}:(?:{line - 1}|{line}|{line + 1}):\d+"
+            if is_clang:
+                if name == "accumulator.hpp":
+                    continue  # clang unrolls the lanes first, and reports no loop
+                pattern = rf"{where}: remark: vectorized loop \(vectorization width"
+            else:
+                width = VECTOR_BYTES.get(isa, 16)
+                pattern = rf"{where}: optimized: +loop vectorized using {width} byte vectors"
+            reported = re.findall(pattern, text)
+            assert len(reported) >= instantiations, f"{isa}: {name}:{line}\n{text}"
+
+
+def test_kernels_export_nothing_but_their_table(compiled):
+    """Another symbol could be merged with its twin of another instruction set by the linker."""
+    if shutil.which("nm") is None:
+        pytest.skip("nm, which lists the symbols, is not installed")
+    for isa, (command, directory) in kernel_commands(compiled).items():
+        kernels = Path(directory) / command[command.index("-o") + 1]
+        symbols = run("nm", "--demangle", "--defined-only", "--extern-only", kernels).splitlines()
+        names = [line.split(maxsplit=2)[2] for line in symbols]
+        assert names == [f"elulayer::cpu::kernels_{isa}"], isa
+
+
+def test_instruction_sets_use_their_registers(compiled):
+    if shutil.which("objdump") is None:
+        pytest.skip("objdump, which disassembles, is not installed")
+    for isa, (command, directory) in kernel_commands(compiled).items():
+        kernels = Path(directory) / command[command.index("-o") + 1]
+        code = run("objdump", "-d", "--no-show-raw-insn", kernels)
+        has = {name: bool(re.search(rf"%{name}\d", code)) for name in ("zmm", "ymm")}
+        fused = "vfmadd" in code
+        expected = {"baseline": (False, False, False), "v3": (False, True, True)}
+        if isa == "v4":
+            assert has["zmm"] and fused
+        elif os.uname().machine == "x86_64":
+            assert (has["zmm"], has["ymm"], fused) == expected[isa], isa
