@@ -1,5 +1,5 @@
-// Sums of the terms g * expm1(x) of dL/dalpha, in a fixed number of lanes so that every vector width
-// adds in the same order. Internal linkage only: compiled once for each instruction set.
+// Sums of the terms g * expm1(x) of dL/dalpha, in a fixed number of lanes so that every vector
+// width adds in the same order. Internal linkage only: compiled once for each instruction set.
 #pragma once
 
 #include "cpu/kernels.hpp"
@@ -103,7 +103,7 @@ class Accumulator<double> {
 
   // sum + compensation becomes sum + compensation + term, exactly but for the rounding of
   // compensation.
-  inline void two_sum(int l, double term) {
+  void two_sum(int l, double term) {
     const double s = sum_[l] + term;
     const double t = s - sum_[l];
     compensation_[l] += (sum_[l] - (s - t)) + (term - t);

@@ -79,28 +79,35 @@ std::vector<std::string> names(bool usable_only) {
   return result;
 }
 
-Choice choose() {
-  const char* forced = std::getenv("ELULAYER_ISA");
-  if (forced == nullptr || *forced == '\0') {
-    for (const Implementation& implementation : implementations) {
-      if (implementation.supported()) {
-        return {&implementation, "the first that this machine can run"};
-      }
-    }
-  }
+Choice first_supported() {
   for (const Implementation& implementation : implementations) {
-    if (forced != nullptr && std::string(forced) == implementation.name) {
-      if (!implementation.supported()) {
-        throw std::runtime_error("ELULAYER_ISA is '" + std::string(forced) +
-                                 "', which this machine cannot run; it can run " +
-                                 join(names(true)));
-      }
-      return {&implementation, "forced by ELULAYER_ISA"};
+    if (implementation.supported()) {
+      return {&implementation, "the first that this machine can run"};
     }
   }
-  throw std::runtime_error("ELULAYER_ISA is '" + std::string(forced) +
-                           "', which is not among the compiled instruction sets: " +
+  throw std::runtime_error("this machine can run none of the compiled instruction sets: " +
                            join(names(false)));
+}
+
+Choice forced(const std::string& name) {
+  for (const Implementation& implementation : implementations) {
+    if (name != implementation.name) {
+      continue;
+    }
+    if (!implementation.supported()) {
+      throw std::runtime_error("ELULAYER_ISA is '" + name +
+                               "', which this machine cannot run; it can run " + join(names(true)));
+    }
+    return {&implementation, "forced by ELULAYER_ISA"};
+  }
+  throw std::runtime_error(
+      "ELULAYER_ISA is '" + name +
+      "', which is not among the compiled instruction sets: " + join(names(false)));
+}
+
+Choice choose() {
+  const char* const name = std::getenv("ELULAYER_ISA");
+  return name == nullptr || *name == '\0' ? first_supported() : forced(name);
 }
 
 const Choice& choice() {

@@ -1,6 +1,4 @@
 // The native API: tiles on threads, then the partial sums of alpha's gradient in a fixed order.
-#include "elulayer/elulayer.hpp"
-
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -12,6 +10,7 @@
 #include "cpu/dispatch.hpp"
 #include "cpu/partition.hpp"
 #include "cpu/threads.hpp"
+#include "elulayer/elulayer.hpp"
 
 namespace elulayer {
 namespace {
@@ -44,10 +43,9 @@ std::int64_t checked_size(Shape shape) {
   std::int64_t size = 1;
   for (const std::int64_t extent : extents) {
     if (extent > max / size) {
-      throw std::invalid_argument("shape (" + std::to_string(shape.outer) + ", " +
-                                  std::to_string(shape.channels) + ", " +
-                                  std::to_string(shape.inner) +
-                                  ") has more than 2^63 - 1 elements");
+      throw std::invalid_argument(
+          "shape (" + std::to_string(shape.outer) + ", " + std::to_string(shape.channels) + ", " +
+          std::to_string(shape.inner) + ") has more than 2^63 - 1 elements");
     }
     size *= extent;
   }
@@ -91,9 +89,8 @@ void run_forward(const T* x, const T* alpha, T* z, Shape shape, int num_threads)
     return;
   }
   const cpu::Partition partition(shape);
-  cpu::parallel_for(partition.tiles(), threads, [&](std::int64_t i) {
-    table.forward(partition.tile(i), x, alpha, z);
-  });
+  cpu::parallel_for(partition.tiles(), threads,
+                    [&](std::int64_t i) { table.forward(partition.tile(i), x, alpha, z); });
 }
 
 template <class T>
@@ -115,8 +112,7 @@ void run_backward(const T* grad, const T* x, const T* alpha, T* dx, T* dalpha, S
     table.backward(partition.tile(i), grad, x, alpha, dx, partials.data());
   });
   for (std::int64_t c = 0; c < shape.channels; ++c) {
-    dalpha[c] =
-        static_cast<T>(combine(partials.data() + c, partition.leaves(), shape.channels));
+    dalpha[c] = static_cast<T>(combine(partials.data() + c, partition.leaves(), shape.channels));
   }
 }
 

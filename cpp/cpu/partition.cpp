@@ -31,7 +31,7 @@ Tile Partition::tile(std::int64_t index) const {
   const std::int64_t c = index / inner_tiles_ % channel_tiles_;
   const std::int64_t o = index / inner_tiles_ / channel_tiles_;
 
-  Tile tile;
+  Tile tile{};
   tile.channel_stride = shape_.inner;
   tile.outer_stride = shape_.channels * shape_.inner;
   tile.first_channel = c * tile_.channels;

@@ -1,5 +1,5 @@
-// How an (outer, channels, inner) array is cut into tiles. A tile is the unit of work of a thread and
-// a leaf of alpha's reduction, so the cut follows from the shape alone.
+// How an (outer, channels, inner) array is cut into tiles. A tile is the unit of work of a thread
+// and a leaf of alpha's reduction, so the cut follows from the shape alone.
 #pragma once
 
 #include <cstdint>

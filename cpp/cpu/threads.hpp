@@ -9,9 +9,9 @@ namespace elulayer::cpu {
 // Threads that OpenMP's own setting gives a region started here and now; 1 without OpenMP.
 int default_threads();
 
-// Threads for an array of `elements`: `requested` (0: the default), fewer for a small array, and 1 in
-// a forked child, where the parent's OpenMP threads no longer exist and would be waited for in vain.
-// Throws std::invalid_argument for a negative request.
+// Threads for an array of `elements`: `requested` (0: the default), fewer for a small array, and 1
+// in a forked child, where the parent's OpenMP threads no longer exist and would be waited for in
+// vain. Throws std::invalid_argument for a negative request.
 int choose_threads(int requested, std::int64_t elements);
 
 // Name of the OpenMP runtime; empty without one.

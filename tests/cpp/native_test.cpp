@@ -31,8 +31,8 @@ std::vector<T> values(std::int64_t count, double range, std::uint64_t seed) {
   std::vector<T> result;
   for (std::int64_t i = 0; i < count; ++i) {
     seed = seed * 6364136223846793005u + 1442695040888963407u;
-    result.push_back(static_cast<T>(
-        range * (static_cast<double>(static_cast<std::int64_t>(seed)) * 0x1p-63)));
+    result.push_back(
+        static_cast<T>(range * (static_cast<double>(static_cast<std::int64_t>(seed)) * 0x1p-63)));
   }
   return result;
 }
@@ -72,8 +72,8 @@ void check_shape(elulayer::Shape shape, const std::string& name) {
   }
   bool dalpha_right = true;
   for (std::size_t c = 0; c < sums.size(); ++c) {
-    dalpha_right = dalpha_right && std::fabs(static_cast<double>(dalpha[c]) - sums[c]) <=
-                                       tolerance * magnitudes[c];
+    dalpha_right = dalpha_right &&
+                   std::fabs(static_cast<double>(dalpha[c]) - sums[c]) <= tolerance * magnitudes[c];
   }
   check(z_right, name + ": Z");
   check(dx_right, name + ": dX");

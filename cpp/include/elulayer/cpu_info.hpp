@@ -16,8 +16,8 @@ struct CpuInfo {
 };
 
 // The names are "x86-64-v4", "x86-64-v3" and "baseline". The environment variable ELULAYER_ISA
-// forces one of them; it is read once. Throws std::runtime_error where it names none of them, or one
-// that was not compiled or that this machine cannot run.
+// forces one of them; it is read once. Throws std::runtime_error where it names none of them, or
+// one that was not compiled or that this machine cannot run.
 CpuInfo cpu_info();
 
 }  // namespace elulayer
