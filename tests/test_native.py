@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import elulayer as el
+
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.skipif(
     not (ROOT / "CMakeLists.txt").exists(), reason="the C++ sources are not beside the tests"
@@ -50,6 +52,15 @@ def compiled(tmp_path_factory):
 
 def test_native_tests(compiled):
     assert re.search(r"\d+ passed, 0 failed", run(compiled / "tests/cpp/native_test"))
+
+
+@pytest.mark.parametrize("isa", el.cpu_info().usable)
+def test_accuracy_of_a_sweep_of_float32(compiled, isa):
+    """The whole sweep is `make accuracy`; the program fails where a bound is exceeded."""
+    env = {**os.environ, "ELULAYER_ISA": isa}
+    table = run(compiled / "tests/cpp/accuracy", "--stride", "251", env=env)
+    print(table)
+    assert f"float32, {isa}" in table
 
 
 def test_find_package(compiled, tmp_path):

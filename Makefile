@@ -1,0 +1,75 @@
+# `make train` and `make test` set up what they need in .venv and run. Everything here is a short
+# name for plain pip and python commands; README.md gives those.
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+SOURCES := $(shell find cpp python CMakeLists.txt pyproject.toml -type f \
+             -not -path '*/__pycache__/*' -not -name '*.pyc')
+CPP := $(shell find cpp tests/cpp -name '*.cpp' -o -name '*.hpp')
+# An unset WERROR leaves compiler warnings as warnings.
+ifdef WERROR
+PIP_FLAGS += -C cmake.define.ELULAYER_WERROR=ON
+endif
+
+.PHONY: help train test accuracy bench-training lint format clean
+
+help:
+	@echo "make train            install into $(VENV) and run the blog's training run"
+	@echo "make test             install into $(VENV) and run the tests"
+	@echo "make accuracy         the error of all 2^32 float32 inputs, for each instruction set"
+	@echo "make bench-training   the training run beside torch (installs torch)"
+	@echo "make lint             formatting, linting, types, stubs"
+	@echo "make format           format the Python and C++ sources"
+	@echo "make clean            remove $(VENV) and the build folders"
+	@echo "Variables: PYTHON=$(PYTHON)  VENV=$(VENV)  ARGS='arguments of elulayer train or pytest'"
+
+train: $(VENV)/.installed
+	$(BIN)/elulayer train $(ARGS)
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest $(ARGS)
+
+accuracy: $(VENV)/.installed-test
+	PATH="$(abspath $(BIN)):$$PATH" cmake -S . -B build/accuracy -G Ninja -DCMAKE_BUILD_TYPE=Release \
+	  -DELULAYER_TESTS=ON > /dev/null
+	PATH="$(abspath $(BIN)):$$PATH" cmake --build build/accuracy --target accuracy > /dev/null
+	for isa in $$($(BIN)/python -c 'import elulayer; print(*elulayer.cpu_info().usable)'); do \
+	  ELULAYER_ISA=$$isa build/accuracy/tests/cpp/accuracy $(ARGS) || exit 1; done
+
+bench-training: $(VENV)/.installed-bench
+	$(BIN)/python bench/training.py $(ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
+	$(BIN)/mypy
+	$(BIN)/stubtest elulayer._core
+	PATH="$(abspath $(BIN)):$$PATH" cmake -S . -B build/tidy -G Ninja -DCMAKE_BUILD_TYPE=Release \
+	  -DELULAYER_OPENMP=OFF -DELULAYER_TESTS=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON > /dev/null
+	$(BIN)/clang-tidy --quiet -p build/tidy $(filter-out cpp/bindings/% tests/%, $(filter %.cpp, $(CPP)))
+	$(BIN)/python tools/fit_expm1.py --check
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/clang-format -i $(CPP)
+
+clean:
+	rm -rf $(VENV) build
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "elulayer needs Python 3.10 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); $(PYTHON) -m virtualenv $(VENV); } || \
+	  { rm -rf $(VENV); echo "$(PYTHON) has neither a working venv module nor virtualenv" >&2; exit 1; }
+
+$(VENV)/.installed: $(BIN)/python $(SOURCES)
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) .
+	@touch $@
+
+$(VENV)/.installed-%: $(BIN)/python $(SOURCES)
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) '.[$*]'
+	@touch $(VENV)/.installed $@
