@@ -45,13 +45,27 @@ ELULAYER_FN SplitAlpha<T> split_alpha(T alpha) {
   return {mantissa, exponent};
 }
 
+// The least n for which 2^n still changes the result of expm1(x) - down to -1 - and two more.
+template <class T>
+constexpr int expm1_n_min = -(Format<T>::mantissa_bits + 3);
+
+// Both clamps below are cheapest as one minimum or maximum of the bit patterns, where the machine has
+// those. Patterns of negative numbers, read as signed integers, are in the reverse order.
+
+// The larger of x and a negative bound. Where x > 0 or x is NaN, either of them.
+ELULAYER_FN float at_least(float x, float bound) {
+  const int32_t bits = static_cast<int32_t>(to_bits(x));
+  const int32_t bound_bits = static_cast<int32_t>(to_bits(bound));
+  return from_bits<float>(static_cast<uint32_t>(bits < bound_bits ? bits : bound_bits));
+}
+
+ELULAYER_FN double at_least(double x, double bound) { return x > bound ? x : bound; }
+
 // Z.
 template <class T>
 ELULAYER_FN T elu(T x, T alpha) {
-  // Below the cut expm1(x) rounds to -1, and the power of two is still a normal number.
-  constexpr T cut = T(-(Format<T>::mantissa_bits + 3)) * Logarithm<T>::ln2;
-  const T clamped = x > cut ? x : cut;
-  const T m = expm1_from(exponential(clamped));
+  const Exponential<T> e = exponential(at_least(x, T(expm1_n_min<T>)*Logarithm<T>::ln2));
+  const T m = expm1_from(e.p, e.origin_n);
   // expm1(x) >= x, so this comparison changes no result for x < 0. For x = -0 it keeps the sign that
   // the additions lost, and for NaN, on which every comparison fails, it gives x.
   const T expm1_x = m > x ? m : x;
@@ -71,51 +85,47 @@ struct Backward {
 // is exact but for the roundings of p, of q and of one product, as long as no intermediate result leaves
 // the range of normal numbers before the final one does. So 2^k is taken in three factors,
 //
-//   g q 2^k = ((g (q 2^(k - 2h))) 2^h) 2^h,   h = min(k + K, 0) / 2 rounded to an integer.
+//   g q 2^k = ((g (q 2^(k - 2h))) 2^h) 2^h,   h = min(n - n_deep, 0) / 2 rounded to an integer,
 //
-// For k >= -K, h is 0: q 2^k is a normal number and no larger than alpha, so the product with g
-// overflows or becomes subnormal only if dL/dX does, and is rounded once. For k < -K,
-// q 2^(k - 2h) lies near 2^-K, the product with g is below 2^5, and the two last factors only make it
+// where n_deep is the n at which k is -K or one more, K = bias - 4.
+//
+// For n >= n_deep, h is 0: q 2^k is a normal number and no larger than alpha, so the product with g
+// overflows or becomes subnormal only if dL/dX does, and is rounded once. For n < n_deep,
+// q 2^(k - 2h) lies near 2^-K, the product with g is below 2^8, and the two last factors only make it
 // smaller, down to the point where every finite g gives 0.
 template <class T>
 ELULAYER_FN Backward<T> elu_backward(T g, T x, SplitAlpha<T> alpha) {
   using Word = WordOf<T>;
   using R = Reduction<T>;
+  constexpr int mantissa_bits = Format<T>::mantissa_bits;
   constexpr int bias = Format<T>::exponent_bias;
-  constexpr int K = bias - 3;
-  // The least k: there h = -bias, so the exponent field of 2^h is 0 and 2^h itself becomes 0, as exp(-inf)
-  // is. Every product with a finite g has underflowed to 0 before.
-  constexpr int k_min = -K - 2 * bias;
+  constexpr int K = bias - 4;
 
-  const T exponent = from_bits<T>(to_bits(R::anchor) +
-                                  (static_cast<Word>(alpha.exponent) << R::fraction_bits)) -
-                     R::anchor;
-  const T cut = (T(k_min) - exponent) * Logarithm<T>::ln2;
-  const T clamped = x < cut ? cut : x;
-  const Exponential<T> e = exponential(clamped);
+  // What depends on alpha alone; a compiler moves it out of the loop over a channel.
+  const Word exponent = static_cast<Word>(alpha.exponent);
+  const T origin_deep = from_bits<T>(to_bits(R::origin - T(K)) - ((exponent & ~Word{1}) << R::fraction_bits));
+  // 1.5 * 2^mantissa_bits rounds to an integer: the low bits of the sum are the exponent field of 2^h.
+  constexpr T integer_origin = T(3) * T(Word{1} << (mantissa_bits - 1)) + T(bias);
+  const T half_rounder = integer_origin - T(0.5) * origin_deep;
+  // At the cut h = -bias: the exponent field of 2^h is 0, and so is 2^h, as exp(-inf) is.
+  const T cut = ((origin_deep - R::origin) - T(2 * bias)) * Logarithm<T>::ln2;
+  // For an infinite alpha, q = alpha, where inf + inf p could be NaN.
+  const bool finite = alpha.mantissa < T(2) && alpha.mantissa > T(-2);
+  const T slope = finite ? alpha.mantissa : T(0);
 
-  // For an infinite alpha, q = alpha, where inf + inf p would be NaN.
-  const T slope = __builtin_fabs(alpha.mantissa) < 2 ? alpha.mantissa : T(0);
+  const Exponential<T> e = exponential(x < cut ? cut : x);
   const T q = multiply_add(slope, e.p, alpha.mantissa);
 
-  const T origin_k = e.origin_n + exponent;
-  const T k_plus_K = origin_k - (R::origin - T(K));
-  const T deep = k_plus_K < T(0) ? k_plus_K : T(0);
-  // 1.5 * 2^mantissa_bits rounds the sum to an integer, whose low bits are the exponent field of 2^h.
-  constexpr T integer_rounder = T(3) * T(Word{1} << (Format<T>::mantissa_bits - 1)) + T(bias);
-  const Word h_field = to_bits(multiply_add(deep, T(0.5), integer_rounder))
-                       << Format<T>::mantissa_bits;
+  const T deep = e.origin_n < origin_deep ? e.origin_n : origin_deep;
+  const Word h_field = to_bits(multiply_add(deep, T(0.5), half_rounder)) << mantissa_bits;
+  // Exponent fields hold the bias once: (n + bias) - 2 (h + bias) + (exponent + 2 bias).
+  const Word rest_field = (to_bits(e.origin_n) << R::shift) - (h_field << 1) +
+                          ((exponent + Word{2 * bias}) << mantissa_bits);
   const T power_h = from_bits<T>(h_field);
-  // The fields are k + bias and h + bias; k - 2 h + bias needs 2 bias back.
-  constexpr Word two_biases = Word{2 * bias} << Format<T>::mantissa_bits;
-  const T power_rest =
-      from_bits<T>((to_bits(origin_k) << R::shift) + two_biases - (h_field + h_field));
-  const T below = g * (q * power_rest) * power_h * power_h;
+  const T below = g * (q * from_bits<T>(rest_field)) * power_h * power_h;
 
-  constexpr T limit = T(-(Format<T>::mantissa_bits + 3));
-  const T origin_limit = R::origin + limit;
-  const T m = expm1_from(
-      Exponential<T>{e.p, e.origin_n < origin_limit ? origin_limit : e.origin_n});
+  constexpr T origin_min = R::origin + T(expm1_n_min<T>);
+  const T m = expm1_from(e.p, e.origin_n > origin_min ? e.origin_n : origin_min);
   const T expm1_x = m > x ? m : x;
   return {x > T(0) ? g : below, x > T(0) ? T(0) : expm1_x};
 }

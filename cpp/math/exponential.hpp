@@ -57,7 +57,7 @@ struct Logarithm<double> {
   static constexpr double ln2_lo = 0x1.9ef35793c7673p-41;
 };
 
-// c0 + c1 t + c2 t^2 + ...: pairs of coefficients, and Horner's rule over the pairs in t^2.
+// c0 + c1 t + c2 t^2 + ...: pairs of coefficients, and Horner's rule in t^2 over the pairs.
 template <class T>
 ELULAYER_FN T polynomial(T, T, T c0) {
   return c0;
@@ -73,26 +73,30 @@ ELULAYER_FN T polynomial(T t, T t_squared, T c0, T c1, T c2, Rest... rest) {
   return multiply_add(polynomial(t, t_squared, c2, rest...), t_squared, multiply_add(c1, t, c0));
 }
 
-// Q(t), degree 5: the fit's error is 0.002 ULP.
-ELULAYER_FN float quotient(float t, float t_squared) {
-  return polynomial(t, t_squared,  //
-                    0x1.000000p-1f, 0x1.555556p-3f, 0x1.555608p-5f, 0x1.1118dap-7f, 0x1.6ad44cp-10f,
-                    0x1.710ec8p-13f);
+// Q(t) = c0 + t (c1 + c2 t + ...). The leading coefficient is added last, with one rounding.
+template <class T, class... Rest>
+ELULAYER_FN T leading_coefficient_last(T t, T t_squared, T c0, Rest... rest) {
+  return multiply_add(polynomial(t, t_squared, rest...), t, c0);
 }
 
-// Q(t), degree 10: the fit's error is 0.001 ULP.
+// Degree 5. The fit's own error is 0.002 ULP of expm1(x).
+ELULAYER_FN float quotient(float t, float t_squared) {
+  return leading_coefficient_last(t, t_squared, 0x1.000000p-1f, 0x1.555556p-3f, 0x1.555608p-5f,
+                                  0x1.1118dap-7f, 0x1.6ad44cp-10f, 0x1.710ec8p-13f);
+}
+
+// Degree 10. The fit's own error is 0.001 ULP of expm1(x).
 ELULAYER_FN double quotient(double t, double t_squared) {
-  return polynomial(t, t_squared,  //
-                    0x1.0000000000000p-1, 0x1.555555555555ap-3, 0x1.555555555562ep-5,
-                    0x1.11111111101fap-7, 0x1.6c16c16b822ffp-10, 0x1.a01a019aca16cp-13,
-                    0x1.a01a05303cea2p-16, 0x1.71de9fc4b027ap-19, 0x1.27e1a344ea292p-22,
-                    0x1.ac2ad872c8e38p-26, 0x1.fa84ea9e58d03p-30);
+  return leading_coefficient_last(
+      t, t_squared, 0x1.0000000000000p-1, 0x1.555555555555ap-3, 0x1.555555555562ep-5,
+      0x1.11111111101fap-7, 0x1.6c16c16b822ffp-10, 0x1.a01a019aca16cp-13, 0x1.a01a05303cea2p-16,
+      0x1.71de9fc4b027ap-19, 0x1.27e1a344ea292p-22, 0x1.ac2ad872c8e38p-26, 0x1.fa84ea9e58d03p-30);
 }
 
 // expm1(x) and exp(x) before their last addition.
 template <class T>
 struct Exponential {
-  T p;       // expm1(t)
+  T p;         // expm1(t)
   T origin_n;  // Reduction<T>::origin + n, exactly
 };
 
@@ -113,11 +117,11 @@ ELULAYER_FN T power_of_two(T origin_k) {
   return from_bits<T>(to_bits(origin_k) << Reduction<T>::shift);
 }
 
-// 2^n p + (2^n - 1). Below 2^-(mantissa bits + 2) the power no longer changes the result, -1.
+// 2^n p + (2^n - 1), for n in the range of normal exponents.
 template <class T>
-ELULAYER_FN T expm1_from(Exponential<T> e) {
-  const T power = power_of_two(e.origin_n);
-  return multiply_add(power, e.p, power - T(1));
+ELULAYER_FN T expm1_from(T p, T origin_n) {
+  const T power = power_of_two(origin_n);
+  return multiply_add(power, p, power - T(1));
 }
 
 }  // namespace

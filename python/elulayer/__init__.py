@@ -18,12 +18,36 @@ except ModuleNotFoundError as error:
     ) from error
 
 from .functional import elu, elu_backward
+from .layers import (
+    BatchNormalizationLayer,
+    ClassificationLayer,
+    Convolution2DLayer,
+    ELULayer,
+    FullyConnectedLayer,
+    ImageInputLayer,
+    Layer,
+    SoftmaxLayer,
+)
+from .network import Network
 from .runtime import CpuInfo, cpu_info
+from .training import TrainingOptions, TrainingRecord, train_network
 
 __all__ = [
+    "BatchNormalizationLayer",
+    "ClassificationLayer",
+    "Convolution2DLayer",
     "CpuInfo",
+    "ELULayer",
+    "FullyConnectedLayer",
+    "ImageInputLayer",
+    "Layer",
+    "Network",
+    "SoftmaxLayer",
+    "TrainingOptions",
+    "TrainingRecord",
     "__version__",
     "cpu_info",
     "elu",
     "elu_backward",
+    "train_network",
 ]

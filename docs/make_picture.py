@@ -1,0 +1,66 @@
+"""Draw the README's picture, docs/elulayer.png, from a training run with seed 0.
+
+python -m pip install matplotlib && python docs/make_picture.py
+"""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+
+import elulayer as el
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402
+
+
+def train():
+    data = el.data.load_digits(seed=0)
+    layers = [
+        el.ImageInputLayer((1, 28, 28)),
+        el.Convolution2DLayer(5, 20),
+        el.BatchNormalizationLayer(),
+        el.ELULayer(20),
+        el.FullyConnectedLayer(10),
+        el.SoftmaxLayer(),
+        el.ClassificationLayer(),
+    ]
+    options = el.TrainingOptions("sgdm", seed=0, verbose=False)
+    return data, *el.train_network(data.X_train, data.Y_train, layers, options)
+
+
+def main():
+    data, network, info = train()
+    alphas = network.layers[3].alpha
+    plt.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
+    figure, (units, digits, loss) = plt.subplots(1, 3, figsize=(10, 3.1), layout="constrained")
+
+    x = np.linspace(-4, 2, 601)
+    colors = plt.get_cmap("viridis")
+    for alpha in np.sort(alphas):
+        units.plot(x, el.elu(x, float(alpha)), color=colors(float(alpha / alphas.max())), lw=1)
+    units.plot(x, np.maximum(x, 0), "k:", lw=1)
+    units.axhline(0, color="0.7", lw=0.5)
+    units.axvline(0, color="0.7", lw=0.5)
+    units.set_title("elu(x, alpha): alpha learned in 20 channels")
+    units.text(-3.9, 0.06, "ReLU (alpha = 0)", fontsize=7)
+    units.set_xlabel("x")
+
+    rows = [data.X_test[data.Y_test == digit][:8, 0] for digit in range(10)]
+    sheet = np.concatenate([np.concatenate(list(row), axis=0) for row in rows], axis=1)
+    digits.imshow(1 - sheet, cmap="gray", interpolation="nearest")
+    digits.set_axis_off()
+    digits.set_title("generated digits (test set)")
+
+    loss.semilogy(info.iteration, info.loss, color="C0", lw=0.6)
+    loss.set_xlabel("iteration")
+    loss.set_ylabel("mini-batch loss", color="C0")
+    accuracy = np.mean(network.classify(data.X_test) == data.Y_test)
+    loss.set_title(f"training: {len(info.loss)} iterations, test accuracy {accuracy:.4f}")
+
+    figure.savefig(Path(__file__).parent / "elulayer.png", dpi=110)
+    print(f"alpha after training: {np.round(np.sort(alphas), 2).tolist()}")
+
+
+if __name__ == "__main__":
+    main()

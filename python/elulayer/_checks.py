@@ -1,0 +1,35 @@
+"""Checks of arguments that several modules make."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any
+
+
+def integer(what: str, value: Any, least: int = 1) -> int:
+    """Return `value` as an int, or raise an error that says that `what` must be one."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{what} must be an integer, not {value!r}")
+    if value < least:
+        raise ValueError(f"{what} must be at least {least}, not {value}")
+    return int(value)
+
+
+def number(what: str, value: Any, least: float = 0.0, below: float = math.inf) -> float:
+    """Return `value` as a float, or raise an error that says that `what` must be one in range."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{what} must be a number, not {value!r}")
+    if not least <= float(value) < below:
+        limit = "finite" if below == math.inf else f"less than {below:g}"
+        raise ValueError(f"{what} must be at least {least:g} and {limit}, not {value!r}")
+    return float(value)
+
+
+def choice(what: str, value: Any, choices: tuple[str, ...]) -> str:
+    """Return `value` if it is one of `choices`, or raise an error that lists them."""
+    if not isinstance(value, str) or value not in choices:
+        *most, last = map(repr, choices)
+        listed = ", ".join(most) + " or " + last if most else last
+        raise ValueError(f"{what} must be {listed}, not {value!r}")
+    return value

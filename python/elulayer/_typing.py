@@ -1,0 +1,14 @@
+"""Names for the array types that annotations use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating[Any]]
+"""An array of any floating dtype."""
+
+AnyArray = npt.NDArray[Any]
+"""An array of any dtype, such as labels."""

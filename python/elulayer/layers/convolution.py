@@ -1,0 +1,184 @@
+"""Two-dimensional convolution as one matrix product per image."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from .._checks import integer
+from .._typing import FloatArray
+from .base import Layer
+
+
+class Convolution2DLayer(Layer):
+    """Z[n, f] = bias[f] + sum over c of the cross-correlation of X[n, c] with weights[f, c].
+
+    Parameters
+    ----------
+    filter_size : int or (int, int)
+        Height and width of the filters.
+    num_filters : int
+        Number of filters: channels of the output.
+    stride : int
+        Step between the filter's positions, in both directions.
+    padding : int
+        Zeros added on each side of the image.
+    name : str
+        Name of the layer.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (num_filters, C, height, width), float32
+        At first Glorot's uniform draw, within sqrt(6 / (fan_in + fan_out)) of 0.
+    bias : ndarray of shape (num_filters,), float32
+        At first 0. Its L2 factor is 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a size is not a positive integer (padding: not negative).
+    """
+
+    learnables: ClassVar[tuple[str, ...]] = ("weights", "bias")
+    weights: FloatArray | None = None
+    bias: FloatArray | None = None
+
+    def __init__(
+        self,
+        filter_size: int | tuple[int, int],
+        num_filters: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        name: str = "",
+    ) -> None:
+        height, width = (
+            filter_size if isinstance(filter_size, tuple) else (filter_size, filter_size)
+        )
+        self.filter_size = (
+            integer("filter_size", height),
+            integer("filter_size", width),
+        )
+        self.num_filters = integer("num_filters", num_filters)
+        self.stride = integer("stride", stride)
+        self.padding = integer("padding", padding, least=0)
+        self.name = name
+        self.description = (
+            f"{num_filters} {height}x{width} convolutions, stride {stride}, padding {padding}"
+        )
+        self.l2_factors = {"bias": 0.0}
+
+    def initialize(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
+        """Draw the weights."""
+        if len(input_shape) != 3:
+            raise ValueError(
+                f"Convolution2DLayer takes input of shape (N, C, H, W), not (N, *{input_shape})"
+            )
+        positions = self.filter_size[0] * self.filter_size[1]
+        if self.weights is None:
+            limit = np.sqrt(6 / (positions * (input_shape[0] + self.num_filters)))
+            shape = (self.num_filters, input_shape[0], *self.filter_size)
+            self.weights = rng.uniform(-limit, limit, shape).astype(np.float32)
+        if self.bias is None:
+            self.bias = np.zeros(self.num_filters, dtype=np.float32)
+
+    def predict(self, X: FloatArray) -> FloatArray:
+        """Convolve.
+
+        Parameters
+        ----------
+        X : ndarray of shape (N, C, H, W), float32 or float64
+
+        Returns
+        -------
+        Z : ndarray of shape (N, num_filters, H', W') and X's dtype
+            H' = (H + 2 * padding - height) // stride + 1, and W' alike.
+
+        Raises
+        ------
+        RuntimeError
+            If the weights have no values yet.
+        ValueError
+            If `X` does not fit the weights.
+        """
+        return self.forward(X)[0]
+
+    def forward(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Convolve, and keep the patches for `backward`.
+
+        The patches, of shape (N, C * height * width + 1, H' * W'), end in a row of ones, so that
+        one product adds the bias too, and that one in `backward` sums its gradient.
+        """
+        kernel = self._kernel_for(X)
+        if self.padding:
+            X = np.pad(X, ((0, 0), (0, 0), (self.padding,) * 2, (self.padding,) * 2))
+        windows: FloatArray = sliding_window_view(X, self.filter_size, axis=(2, 3))
+        windows = windows[:, :, :: self.stride, :: self.stride].transpose(0, 1, 4, 5, 2, 3)
+        rows, columns = windows.shape[4:]
+        depth = math.prod(windows.shape[1:4])
+        patches = np.empty((len(X), depth + 1, rows * columns), dtype=X.dtype)
+        patches[:, :depth].reshape(windows.shape)[...] = windows
+        patches[:, depth] = 1
+        Z = np.matmul(kernel, patches)
+        return Z.reshape(len(X), self.num_filters, rows, columns), patches
+
+    def backward(
+        self, X: FloatArray, Z: FloatArray, dLdZ: FloatArray, memory: FloatArray
+    ) -> tuple[FloatArray | None, FloatArray, FloatArray]:
+        """Compute dLdX (None if it is not needed), dLdweights and dLdbias.
+
+        Parameters
+        ----------
+        X, Z, dLdZ : ndarray
+            As for `Layer.backward`.
+        memory : ndarray
+            The patches that `forward` returned.
+        """
+        kernel = self._kernel_for(X)
+        weights, bias = np.asarray(self.weights), np.asarray(self.bias)
+        gradient = dLdZ.reshape(*dLdZ.shape[:2], -1)
+        # The sum over the batch is in float64: it costs nothing beside the products.
+        dkernel = np.matmul(gradient, memory.transpose(0, 2, 1)).sum(axis=0, dtype=np.float64)
+        dweights = dkernel[:, :-1].reshape(weights.shape).astype(weights.dtype)
+        dbias = dkernel[:, -1].astype(bias.dtype)
+        if not self.needs_input_gradient:
+            return None, dweights, dbias
+        dpatches = np.matmul(kernel[:, :-1].T, gradient)
+        return self._add_patches(dpatches, X, dLdZ.shape[2:]), dweights, dbias
+
+    def _add_patches(
+        self, dpatches: FloatArray, X: FloatArray, positions: tuple[int, ...]
+    ) -> FloatArray:
+        """Add the gradients of the patches up where the patches came from."""
+        (n, channels, height, width), pad, step = X.shape, self.padding, self.stride
+        dpatches = dpatches.reshape(n, channels, *self.filter_size, *positions)
+        dX = np.zeros((n, channels, height + 2 * pad, width + 2 * pad), dtype=X.dtype)
+        for i, j in np.ndindex(self.filter_size):
+            down = slice(i, i + step * positions[0], step)
+            across = slice(j, j + step * positions[1], step)
+            dX[:, :, down, across] += dpatches[:, :, i, j]
+        return dX[:, :, pad : pad + height, pad : pad + width]
+
+    def _kernel_for(self, X: FloatArray) -> FloatArray:
+        """Return the weights as rows, each followed by its bias, in X's dtype."""
+        if self.weights is None or self.bias is None:
+            raise RuntimeError(
+                "Convolution2DLayer has no weights yet: train the network or call initialize"
+            )
+        if X.ndim != 4 or X.shape[1] != self.weights.shape[1]:
+            raise ValueError(
+                f"Convolution2DLayer takes input of shape (N, {self.weights.shape[1]}, H, W), "
+                f"not {X.shape}"
+            )
+        if any(
+            n + 2 * self.padding < k for n, k in zip(X.shape[2:], self.filter_size, strict=True)
+        ):
+            raise ValueError(
+                f"Convolution2DLayer's filters of size {self.filter_size} do not fit into input "
+                f"of shape {X.shape} with padding {self.padding}"
+            )
+        rows = self.weights.reshape(self.num_filters, -1)
+        return np.concatenate([rows, self.bias[:, np.newaxis]], axis=1).astype(X.dtype, copy=False)

@@ -1,0 +1,140 @@
+"""The exponential linear unit with one alpha per channel."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import functional
+from .._checks import integer
+from .._typing import FloatArray
+from .base import Layer
+
+
+class ELULayer(Layer):
+    """Z = X where X > 0, alpha[c] * expm1(X) elsewhere; alpha is learned per channel.
+
+    After Clevert, Unterthiner and Hochreiter, "Fast and Accurate Deep Network Learning by
+    Exponential Linear Units (ELUs)", with alpha learned as in Steve Eddins' "Defining Your Own
+    Network Layer". The same operation as a function: `elulayer.elu`.
+
+    Parameters
+    ----------
+    num_channels : int
+        Number of channels: the length of the input's axis 1.
+    name : str
+        Name of the layer.
+    alpha : float or array-like of shape (num_channels,), optional
+        First values of alpha; without it they are drawn uniformly from [0, 1).
+    learnable : bool
+        Whether training updates alpha.
+    rng : None, int or numpy.random.Generator
+        Source, or seed, of the draw. Without `alpha` and `rng`, training draws anew from its own
+        seed, so that a seeded run repeats; values that were assigned to alpha since are kept.
+
+    Attributes
+    ----------
+    alpha : ndarray of shape (num_channels,), float32
+        May become zero or negative while it learns.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `num_channels` is not a positive integer or `alpha` does not fit it.
+    """
+
+    learnables: ClassVar[tuple[str, ...]] = ("alpha",)
+    alpha: FloatArray
+
+    def __init__(
+        self,
+        num_channels: int,
+        name: str = "",
+        *,
+        alpha: npt.ArrayLike | None = None,
+        learnable: bool = True,
+        rng: int | np.random.Generator | None = None,
+    ) -> None:
+        self.name = name
+        self.num_channels = integer("num_channels", num_channels)
+        self.description = f"Exponential linear unit with {num_channels} channels"
+        self._drawn: FloatArray | None = None
+        if alpha is None:
+            self.alpha = np.random.default_rng(rng).random(self.num_channels, dtype=np.float32)
+            if rng is None:
+                self._drawn = self.alpha.copy()
+        else:
+            values = np.asarray(alpha, dtype=np.float32)
+            if values.shape not in ((), (self.num_channels,)):
+                raise ValueError(
+                    f"alpha must be a scalar or have shape ({self.num_channels},), "
+                    f"not {values.shape}"
+                )
+            self.alpha = np.broadcast_to(values, (self.num_channels,)).copy()
+        self.learnable = learnable
+
+    @property
+    def learnable(self) -> bool:
+        """Whether training updates alpha: its learn-rate factor is not 0."""
+        return self.learn_rate_factors.get("alpha", 1.0) != 0
+
+    @learnable.setter
+    def learnable(self, value: bool) -> None:
+        if bool(value) != self.learnable:
+            self.learn_rate_factors["alpha"] = 1.0 if value else 0.0
+
+    def initialize(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
+        """Draw alpha from the training's generator if nobody has chosen its values."""
+        if self._drawn is not None and np.array_equal(self.alpha, self._drawn):
+            self.alpha = rng.random(self.num_channels, dtype=np.float32)
+        self._drawn = None
+
+    def predict(self, X: FloatArray) -> FloatArray:
+        """Apply the unit.
+
+        Parameters
+        ----------
+        X : ndarray of shape (N, num_channels, ...), float32 or float64
+
+        Returns
+        -------
+        Z : ndarray of X's shape and dtype
+
+        Raises
+        ------
+        ValueError
+            If `X` has another number of channels.
+        """
+        alpha = self._alpha_for(X)
+        Z: FloatArray = functional.elu(np.ascontiguousarray(X), alpha, axis=1)
+        return Z
+
+    def backward(
+        self, X: FloatArray, Z: FloatArray, dLdZ: FloatArray, memory: Any
+    ) -> tuple[FloatArray, FloatArray]:
+        """Compute dLdX and dLdalpha from X; Z and memory are not used.
+
+        Returns
+        -------
+        dLdX : ndarray of X's shape and dtype
+            dLdZ where X > 0, alpha[c] * exp(X) * dLdZ elsewhere.
+        dLdalpha : ndarray of alpha's shape and dtype
+            Per channel, the sum of expm1(X) * dLdZ where X <= 0.
+        """
+        alpha = self._alpha_for(X)
+        dLdX, dLdalpha = functional.elu_backward(
+            np.ascontiguousarray(dLdZ), np.ascontiguousarray(X), alpha, axis=1
+        )
+        return dLdX, np.asarray(dLdalpha, dtype=np.asarray(self.alpha).dtype)
+
+    def _alpha_for(self, X: FloatArray) -> FloatArray:
+        if X.ndim < 2 or X.shape[1] != self.num_channels:
+            name = f" {self.name!r}" if self.name else ""
+            raise ValueError(
+                f"ELULayer{name} has {self.num_channels} channels; its input of shape "
+                f"{X.shape} must have as many on axis 1"
+            )
+        dtype = X.dtype if X.dtype in (np.float32, np.float64) else np.float32
+        return np.asarray(self.alpha, dtype=dtype)

@@ -1,0 +1,100 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .._checks import integer
+from .._typing import FloatArray
+from .base import Layer
+
+
+class FullyConnectedLayer(Layer):
+    """Z = X @ weights.T + bias, each observation of X taken as one row.
+
+    Parameters
+    ----------
+    num_outputs : int
+        Width of the output.
+    name : str
+        Name of the layer.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (num_outputs, inputs), float32
+        At first Glorot's uniform draw, within sqrt(6 / (inputs + num_outputs)) of 0.
+    bias : ndarray of shape (num_outputs,), float32
+        At first 0. Its L2 factor is 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `num_outputs` is not a positive integer.
+    """
+
+    learnables: ClassVar[tuple[str, ...]] = ("weights", "bias")
+    weights: FloatArray | None = None
+    bias: FloatArray | None = None
+
+    def __init__(self, num_outputs: int, *, name: str = "") -> None:
+        self.name = name
+        self.num_outputs = integer("num_outputs", num_outputs)
+        self.description = f"{num_outputs} fully connected outputs"
+        self.l2_factors = {"bias": 0.0}
+
+    def initialize(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
+        """Draw the weights."""
+        inputs = math.prod(input_shape)
+        if self.weights is None:
+            limit = np.sqrt(6 / (inputs + self.num_outputs))
+            self.weights = rng.uniform(-limit, limit, (self.num_outputs, inputs)).astype(np.float32)
+        if self.bias is None:
+            self.bias = np.zeros(self.num_outputs, dtype=np.float32)
+
+    def predict(self, X: FloatArray) -> FloatArray:
+        """Multiply.
+
+        Parameters
+        ----------
+        X : ndarray of shape (N, ...), float32 or float64
+
+        Returns
+        -------
+        Z : ndarray of shape (N, num_outputs) and X's dtype
+
+        Raises
+        ------
+        RuntimeError
+            If the weights have no values yet.
+        ValueError
+            If `X` does not fit the weights.
+        """
+        if self.weights is None or self.bias is None:
+            raise RuntimeError(
+                "FullyConnectedLayer has no weights yet: train the network or call initialize"
+            )
+        inputs = self.weights.shape[1]
+        if math.prod(X.shape[1:]) != inputs:
+            raise ValueError(
+                f"FullyConnectedLayer takes {inputs} values for each observation; "
+                f"its input has shape {X.shape}"
+            )
+        weights = self.weights.astype(X.dtype, copy=False)
+        Z: FloatArray = X.reshape(len(X), inputs) @ weights.T
+        Z += self.bias.astype(X.dtype, copy=False)
+        return Z
+
+    def backward(
+        self, X: FloatArray, Z: FloatArray, dLdZ: FloatArray, memory: Any
+    ) -> tuple[FloatArray | None, FloatArray, FloatArray]:
+        """Compute dLdX (None if it is not needed), dLdweights and dLdbias from X and dLdZ."""
+        weights, bias = np.asarray(self.weights), np.asarray(self.bias)
+        dweights = (dLdZ.T @ X.reshape(len(X), -1)).astype(weights.dtype, copy=False)
+        dbias = dLdZ.sum(axis=0, dtype=np.float64).astype(bias.dtype)
+        if not self.needs_input_gradient:
+            return None, dweights, dbias
+        dLdX = dLdZ @ weights.astype(X.dtype, copy=False)
+        return dLdX.reshape(X.shape), dweights, dbias

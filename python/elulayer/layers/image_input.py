@@ -1,0 +1,69 @@
+"""The first layer of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._checks import choice, integer
+from .._typing import FloatArray
+from .base import Layer
+
+
+class ImageInputLayer(Layer):
+    """Takes images in, and subtracts the training set's mean image from them.
+
+    Parameters
+    ----------
+    input_shape : (int, int, int)
+        Channels, height and width of an image.
+    normalization : {"zerocenter", "none"}
+        "zerocenter" subtracts the mean image, "none" passes images as they are.
+    name : str
+        Name of the layer.
+
+    Attributes
+    ----------
+    mean : ndarray of shape input_shape, float32
+        The mean image; zero before training.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the shape is not three positive integers or the normalization is unknown.
+    """
+
+    mean: FloatArray
+
+    def __init__(
+        self, input_shape: Sequence[int], *, normalization: str = "zerocenter", name: str = ""
+    ) -> None:
+        shape = tuple(integer("input_shape", n) for n in input_shape)
+        if len(shape) != 3:
+            raise ValueError(f"input_shape must be (channels, height, width), not {shape}")
+        self.name = name
+        self.input_shape = shape
+        self.normalization = choice("normalization", normalization, ("zerocenter", "none"))
+        self.description = "x".join(map(str, shape)) + f" images, normalization {normalization!r}"
+        self.mean = np.zeros(shape, dtype=np.float32)
+
+    def before_training(self, batches: Iterable[FloatArray]) -> None:
+        """Compute the mean image, in float64."""
+        if self.normalization == "zerocenter":
+            total, count = np.zeros(self.input_shape), 0
+            for X in batches:
+                total += X.sum(axis=0, dtype=np.float64)
+                count += len(X)
+            self.mean = (total / count).astype(np.float32)
+
+    def predict(self, X: FloatArray) -> FloatArray:
+        """Subtract the mean image from `X`, an array of shape (N, C, H, W)."""
+        if self.normalization == "none":
+            return X
+        return X - self.mean.astype(X.dtype, copy=False)
+
+    def backward(self, X: FloatArray, Z: FloatArray, dLdZ: FloatArray, memory: Any) -> FloatArray:
+        """Return dLdZ: a constant was subtracted."""
+        return dLdZ

@@ -1,0 +1,209 @@
+"""A network: layers in a row, from an image input to a classification."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._checks import integer
+from ._typing import AnyArray, FloatArray
+from .layers import ClassificationLayer, ImageInputLayer, Layer
+from .layers._contract import (
+    check_definition,
+    check_forward,
+    check_gradients,
+    check_output,
+    label,
+    settle_learnables,
+)
+
+Tape = list[tuple[FloatArray, FloatArray, Any]]
+"""For each layer its X, its Z and its memory."""
+
+
+class Network:
+    """Layers in a row; `train_network` returns one. It computes in float32.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+        An `ImageInputLayer` first, a `ClassificationLayer` last. They are used, not copied.
+    classes : array-like of shape (K,), optional
+        The labels that the columns of the output stand for.
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+    input_layer, output_layer : Layer
+        The first and the last of them.
+    classes : ndarray of shape (K,) or None
+
+    Raises
+    ------
+    TypeError
+        If something in the row is not a layer, or lacks a method.
+    ValueError
+        If the first or the last layer is of another class, or a layer stands there twice.
+    """
+
+    def __init__(self, layers: Iterable[Layer], classes: npt.ArrayLike | None = None) -> None:
+        if isinstance(layers, Network):
+            raise TypeError(
+                "layers must be a list of layers; those of a network are network.layers"
+            )
+        if not isinstance(layers, Iterable):
+            raise TypeError(f"layers must be a list of layers, not {type(layers).__name__}")
+        self.layers = tuple(layers)
+        self.classes: AnyArray | None = None if classes is None else np.asarray(classes)
+        for index, layer in enumerate(self.layers):
+            check_definition(index, layer)
+            if any(layer is other for other in self.layers[:index]):
+                raise ValueError(f"{label(index, layer)} stands in the network twice")
+        kinds = [type(layer).__name__ for layer in self.layers]
+        if not self.layers or not isinstance(self.layers[0], ImageInputLayer):
+            raise ValueError(f"the first layer must be an ImageInputLayer, among {kinds}")
+        if not isinstance(self.layers[-1], ClassificationLayer):
+            raise ValueError(f"the last layer must be a ClassificationLayer, among {kinds}")
+        self.input_layer: ImageInputLayer = self.layers[0]
+        self.output_layer: ClassificationLayer = self.layers[-1]
+        self._shapes: list[tuple[int, ...] | None] = [None] * len(self.layers)
+
+    def initialize(self, rng: int | np.random.Generator | None = None) -> None:
+        """Give values to the learnables that have none, and find the shapes of the outputs.
+
+        Parameters
+        ----------
+        rng : None, int or numpy.random.Generator
+            Source, or seed, of the values.
+        """
+        generator = np.random.default_rng(rng)
+        X: FloatArray = np.zeros((1, *self.input_layer.input_shape), dtype=np.float32)
+        for index, layer in enumerate(self.layers):
+            layer.initialize(X.shape[1:], generator)
+            settle_learnables(index, layer)
+            X = check_output(index, layer, "predict", layer.predict(X), 1, None)
+            self._shapes[index] = X.shape[1:]
+        if X.ndim != 2:
+            raise ValueError(
+                f"{label(len(self.layers) - 1, self.output_layer)} takes probabilities of "
+                f"shape (N, K); the layers before it give {('N', *X.shape[1:])}"
+            )
+
+    @property
+    def num_classes(self) -> int:
+        """Width of the output; 0 before `initialize`."""
+        shape = self._shapes[-1]
+        return 0 if shape is None else shape[0]
+
+    def predict(self, X: npt.ArrayLike, batch_size: int = 128) -> FloatArray:
+        """Compute the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, C, H, W)
+            Images of any real dtype; their values are taken as they are, as float32.
+        batch_size : int
+            Number of images that pass through the layers at once.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (N, K), float32
+
+        Raises
+        ------
+        TypeError
+            If `X` does not hold real numbers.
+        ValueError
+            If `X` has another shape than the input layer takes, or holds NaN or infinity.
+        RuntimeError
+            If a layer has no values yet.
+        """
+        images = self.as_images(X)
+        size = integer("batch_size", batch_size)
+        return np.concatenate(list(self.inputs(len(self.layers), images, size)))
+
+    def classify(self, X: npt.ArrayLike, batch_size: int = 128) -> AnyArray:
+        """Return for each image the label of its most probable class.
+
+        Parameters and errors are those of `predict`.
+
+        Returns
+        -------
+        labels : ndarray of shape (N,)
+            In the dtype of the labels that the network was trained with.
+        """
+        if self.classes is None:
+            raise RuntimeError("the network has no classes yet: train it, or pass classes=")
+        labels: AnyArray = self.classes[self.predict(X, batch_size).argmax(axis=1)]
+        return labels
+
+    def as_images(self, X: npt.ArrayLike) -> FloatArray:
+        """Check images and return them as float32, uncopied where they are float32."""
+        images = np.asarray(X)
+        shape = self.input_layer.input_shape
+        if images.ndim != 4 or images.shape[1:] != shape:
+            raise ValueError(f"X must have shape {('N', *shape)}, not {images.shape}")
+        if images.dtype.kind not in "fiub":
+            raise TypeError(f"X must hold real numbers, not dtype {images.dtype}")
+        with np.errstate(over="ignore"):
+            images = images.astype(np.float32, copy=False)
+        if not np.isfinite(images).all():
+            count = int((~np.isfinite(images)).any(axis=(1, 2, 3)).sum())
+            raise ValueError(f"X holds NaN or infinity (as float32) in {count} of its images")
+        return images
+
+    def inputs(self, index: int, X: FloatArray, batch_size: int = 128) -> Iterator[FloatArray]:
+        """Yield what reaches layer `index` at prediction, one mini-batch after the other."""
+        for start in range(0, max(len(X), 1), batch_size):
+            Z: FloatArray = X[start : start + batch_size]
+            for i, layer in enumerate(self.layers[:index]):
+                Z = check_output(i, layer, "predict", layer.predict(Z), len(Z), self._shapes[i])
+            yield Z
+
+    def forward(self, X: FloatArray) -> Tape:
+        """Pass a mini-batch through the layers at training time."""
+        tape: Tape = []
+        for index, layer in enumerate(self.layers):
+            Z, memory = check_forward(index, layer, layer.forward(X))
+            Z = check_output(index, layer, "forward", Z, len(X), self._shapes[index])
+            tape.append((X, Z, memory))
+            X = Z
+        return tape
+
+    def backward(self, tape: Tape, dLdY: FloatArray, first: int = 0) -> list[list[FloatArray]]:
+        """Propagate the loss's derivative from the output down to layer `first`.
+
+        Parameters
+        ----------
+        tape : list
+            What `forward` returned. It is emptied, so that memory is free as early as can be.
+        dLdY : ndarray of shape (N, K)
+            The loss's derivative with respect to the network's output.
+        first : int
+            The lowest layer to reach; its dLdX is not computed.
+
+        Returns
+        -------
+        gradients : list of list of ndarray
+            For each layer the gradients of its learnables; none for layers below `first`.
+        """
+        gradients: list[list[FloatArray]] = [[] for _ in self.layers]
+        gradient: FloatArray | None = dLdY
+        for index in range(len(self.layers) - 1, first - 1, -1):
+            layer = self.layers[index]
+            X, Z, memory = tape.pop()
+            layer.needs_input_gradient = index > first
+            try:
+                result = layer.backward(X, Z, np.asarray(gradient), memory)
+                gradient, gradients[index] = check_gradients(index, layer, X, result)
+            finally:
+                layer.needs_input_gradient = True
+        tape.clear()
+        return gradients
+
+    def __repr__(self) -> str:
+        rows = [f"  {label(i, layer)}: {layer.description}" for i, layer in enumerate(self.layers)]
+        return "\n".join(["Network", *rows])

@@ -1,0 +1,9 @@
+"""Training: the options, the solver, the record of a run, its table, and the loop."""
+
+from __future__ import annotations
+
+from .options import TrainingOptions
+from .record import TrainingRecord
+from .trainer import train_network
+
+__all__ = ["TrainingOptions", "TrainingRecord", "train_network"]
