@@ -79,9 +79,7 @@ def train_torch(data, epochs, seed):
     start = time.perf_counter()
     mean = x_train.mean(dim=0)
     dense = nn.Linear(20 * (height - 4) * (width - 4), 10)
-    model = nn.Sequential(
-        nn.Conv2d(1, 20, 5), nn.BatchNorm2d(20), ELU(20), nn.Flatten(), dense
-    )
+    model = nn.Sequential(nn.Conv2d(1, 20, 5), nn.BatchNorm2d(20), ELU(20), nn.Flatten(), dense)
     for layer in (model[0], dense):
         nn.init.xavier_uniform_(layer.weight)
         nn.init.zeros_(layer.bias)

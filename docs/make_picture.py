@@ -11,7 +11,7 @@ import numpy as np
 import elulayer as el
 
 mpl.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 
 def train():

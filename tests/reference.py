@@ -8,7 +8,7 @@ import numpy as np
 
 
 def per_channel(values, ndim, axis=1):
-    """`values` of shape (C,) shaped to broadcast along `axis` of an array with `ndim` dimensions."""
+    """`values` of shape (C,), shaped to broadcast along `axis` of `ndim` dimensions."""
     values = np.asarray(values, np.float64)
     if values.ndim == 0:
         return values
@@ -20,7 +20,9 @@ def per_channel(values, ndim, axis=1):
 def elu(x, alpha, axis=1):
     x = np.asarray(x, np.float64)
     with np.errstate(all="ignore"):
-        return np.where(x > 0, x, per_channel(alpha, x.ndim, axis) * np.expm1(np.where(x > 0, 0, x)))
+        return np.where(
+            x > 0, x, per_channel(alpha, x.ndim, axis) * np.expm1(np.where(x > 0, 0, x))
+        )
 
 
 def elu_backward_x(grad, x, alpha, axis=1):

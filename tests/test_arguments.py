@@ -16,13 +16,6 @@ def read_only(array):
     return array
 
 
-def misaligned(array):
-    raw = np.empty(array.nbytes + 1, np.uint8)[1:]
-    view = raw.view(array.dtype).reshape(array.shape)
-    view[...] = array
-    return view
-
-
 BAD_X = {
     "int": (X.astype(int), TypeError, "x has dtype int64; float32 and float64 are taken"),
     "bool": (X > 0, TypeError, "x has dtype bool; float32 and float64"),
@@ -32,10 +25,6 @@ BAD_X = {
     "text": ("x", TypeError, "x has dtype <U1; float32 and float64"),
     "byte order": (X.astype(">f4"), TypeError, r"'>f4'.*x.astype(x.dtype.newbyteorder('='))"),
     "scalar": (np.float32(1), ValueError, "x has no dimension"),
-    "strides": (X[:, :, ::2], ValueError, "strides (48, 16, 8), which is not C-contiguous"),
-    "transposed": (X.T, ValueError, "not C-contiguous"),
-    "broadcast": (np.broadcast_to(np.float32(1), (2, 3)), ValueError, "not C-contiguous"),
-    "misaligned": (misaligned(X), ValueError, "x is not aligned to its element size of 4 bytes"),
     "masked": (np.ma.masked_array(X), TypeError, "masked array"),
 }
 
@@ -54,7 +43,11 @@ def test_bad_x(case):
 
 
 BAD_ALPHA = {
-    "length": (np.ones(4, "f"), ValueError, "alpha has shape (4,); x has shape (2, 3, 4) with 3 ch"),
+    "length": (
+        np.ones(4, "f"),
+        ValueError,
+        "alpha has shape (4,); x has shape (2, 3, 4) with 3 ch",
+    ),
     "length 1": (np.ones(1, "f"), ValueError, "a scalar or shape (3,) is taken"),
     "2-d": (np.ones((1, 3), "f"), ValueError, "alpha has shape (1, 3)"),
     "float64": (A.astype("f8"), TypeError, "alpha has dtype float64 and x has float32"),
@@ -100,8 +93,6 @@ def test_bad_grad():
         el.elu_backward(X.astype(float), X)
     with pytest.raises(TypeError, match="grad has dtype int64"):
         el.elu_backward(X.astype(int), X)
-    with pytest.raises(ValueError, match="grad has shape .* not C-contiguous"):
-        el.elu_backward(np.broadcast_to(np.float32(1), X.shape), X)
 
 
 BAD_OUT = {
@@ -110,8 +101,6 @@ BAD_OUT = {
     "dtype": (np.empty(X.shape), ValueError, "out has dtype '<f8'; the result has '<f4'"),
     "byte order": (np.empty(X.shape, ">f4"), ValueError, "out has dtype '>f4'; the result has"),
     "read-only": (read_only(X.copy()), ValueError, "out is read-only"),
-    "strides": (np.empty((2, 3, 8), "f")[..., ::2], ValueError, "out has shape .* not C-contiguous"),
-    "misaligned": (misaligned(X), ValueError, "out is not aligned"),
 }
 
 

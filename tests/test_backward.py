@@ -8,10 +8,10 @@ import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-import reference
-from test_forward import DTYPES, SHAPES, random_inputs
 
 import elulayer as el
+import reference
+from test_forward import DTYPES, SHAPES, random_inputs
 
 
 def dalpha_bound(dtype, magnitude):
@@ -52,7 +52,7 @@ def test_axis(axis, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(4, 3, 5, 5), (50, 3)], ids=str)
 def test_against_central_differences(shape, dtype):
-    """Differences of elu itself, in float64, off the kink, with an upstream gradient not of ones."""
+    """Differences of elu in float64, off the kink, with an upstream gradient not of ones."""
     rng = np.random.default_rng(5)
     x = rng.normal(0, 2, shape)
     x = np.where(np.abs(x) < 0.01, 0.5, x).astype(dtype)

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import os
+import re
 import subprocess
 import sys
 
@@ -201,14 +202,14 @@ def test_too_few_images(n):
 
 @pytest.mark.parametrize("value", [5.0, "5", None, True, np.True_, [5], np.float64(5)])
 def test_arguments_that_are_no_integers(value):
-    kind = type(value).__name__
-    with pytest.raises(TypeError, match=f"n must be an integer, not {kind}"):
+    shown = re.escape(repr(value))
+    with pytest.raises(TypeError, match=f"n must be an integer, not {shown}"):
         make_digits(value)
-    with pytest.raises(TypeError, match=f"seed must be an integer, not {kind}"):
+    with pytest.raises(TypeError, match=f"seed must be an integer, not {shown}"):
         make_digits(5, seed=value)
-    with pytest.raises(TypeError, match=f"stream must be an integer, not {kind}"):
+    with pytest.raises(TypeError, match=f"stream must be an integer, not {shown}"):
         make_digits(5, stream=value)
-    with pytest.raises(TypeError, match=f"n_test must be an integer, not {kind}"):
+    with pytest.raises(TypeError, match=f"n_test must be an integer, not {shown}"):
         load_digits(0, 5, value)
 
 

@@ -413,8 +413,8 @@ def test_no_images(tmp_path):
         ({"n_test": -3}, ValueError, "n_test must be at least 1, not -3"),
         ({"n_train": 61}, ValueError, "n_train is 61, but .* holds 60 images only"),
         ({"n_test": 31}, ValueError, "n_test is 31, but .* holds 30 images only"),
-        ({"n_train": 5.0}, TypeError, "n_train must be an integer, not float"),
-        ({"n_test": True}, TypeError, "n_test must be an integer, not bool"),
+        ({"n_train": 5.0}, TypeError, "n_train must be an integer, not 5.0"),
+        ({"n_test": True}, TypeError, "n_test must be an integer, not True"),
     ],
 )
 def test_wrong_limits(tmp_path, limits, error, message):

@@ -83,9 +83,9 @@ def test_more_images_than_there_are(fake):
         ((0, 0, 5), ValueError, "n_train must be at least 1, not 0"),
         ((0, 5, -1), ValueError, "n_test must be at least 1, not -1"),
         ((-1, 5, 5), ValueError, "seed must be at least 0, not -1"),
-        ((0.5, 5, 5), TypeError, "seed must be an integer, not float"),
-        ((0, "5", 5), TypeError, "n_train must be an integer, not str"),
-        ((0, 5, True), TypeError, "n_test must be an integer, not bool"),
+        ((0.5, 5, 5), TypeError, "seed must be an integer, not 0.5"),
+        ((0, "5", 5), TypeError, "n_train must be an integer, not '5'"),
+        ((0, 5, True), TypeError, "n_test must be an integer, not True"),
     ],
 )
 def test_wrong_arguments(fake, arguments, error, message):

@@ -59,7 +59,9 @@ def test_forced(isa):
     else:
         assert result.returncode != 0
         assert "ImportError" in result.stderr
-        assert f"ELULAYER_ISA is '{isa}', which this machine cannot run; it can run" in result.stderr
+        assert (
+            f"ELULAYER_ISA is '{isa}', which this machine cannot run; it can run" in result.stderr
+        )
 
 
 def test_fused_instruction_sets_give_the_same_bits():
@@ -78,6 +80,8 @@ def test_the_baseline_has_bits_of_its_own():
 def test_an_unknown_name_is_an_error():
     result = probe("avx9")
     assert result.returncode != 0
-    message = "ImportError: ELULAYER_ISA is 'avx9', which is not among the compiled instruction sets:"
+    message = (
+        "ImportError: ELULAYER_ISA is 'avx9', which is not among the compiled instruction sets:"
+    )
     assert message in result.stderr
     assert "'baseline'" in result.stderr

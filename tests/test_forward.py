@@ -5,9 +5,9 @@ import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-import reference
 
 import elulayer as el
+import reference
 
 DTYPES = [np.float32, np.float64]
 SHAPES = [
@@ -56,7 +56,9 @@ def test_scalar_alpha_takes_any_number_of_dimensions():
         np.testing.assert_allclose(el.elu(x, 0.5), reference.elu(x, 0.5), rtol=1e-15)
 
 
-@pytest.mark.parametrize("alpha", [1, 1.0, [1.0, 1.0, 1.0], (1, 1, 1), np.float32(1), np.ones(3, "f")])
+@pytest.mark.parametrize(
+    "alpha", [1, 1.0, [1.0, 1.0, 1.0], (1, 1, 1), np.float32(1), np.ones(3, "f")]
+)
 def test_forms_of_alpha(alpha):
     x = np.linspace(-3, 3, 12, dtype=np.float32).reshape(4, 3)
     np.testing.assert_array_equal(el.elu(x, alpha), el.elu(x))

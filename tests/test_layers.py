@@ -3,9 +3,10 @@
 import copy
 import pickle
 
-import elulayer as el
 import numpy as np
 import pytest
+
+import elulayer as el
 
 
 def central_differences(function, values, h=1e-6):

@@ -1,8 +1,9 @@
 """Networks: what they check, what they predict, and layers of a user's own in them."""
 
-import elulayer as el
 import numpy as np
 import pytest
+
+import elulayer as el
 
 SHAPE = (1, 6, 6)
 

@@ -32,7 +32,9 @@ def test_missing_extension_says_what_to_do(tmp_path):
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("_core*.so", "_core*.pyd"))
     result = run("-c", "import elulayer", cwd=tmp_path, env={**os.environ, "PYTHONPATH": "."})
     assert result.returncode != 0
-    assert "ImportError: elulayer's compiled extension (elulayer._core) is missing." in result.stderr
+    assert (
+        "ImportError: elulayer's compiled extension (elulayer._core) is missing." in result.stderr
+    )
     assert "pip install ." in result.stderr
 
 

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 from elulayer.training import table
 
 BLOG = """\

@@ -3,9 +3,10 @@
 import dataclasses
 import tracemalloc
 
-import elulayer as el
 import numpy as np
 import pytest
+
+import elulayer as el
 from elulayer.training import table
 
 SHAPE = (1, 8, 8)

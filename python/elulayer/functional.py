@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core
+from ._layout import dense, flat, in_layout_of, memory_order, same_layout
 
 __all__ = ["elu", "elu_backward"]
 
@@ -38,20 +39,22 @@ def elu(
     Parameters
     ----------
     x : ndarray of float32 or float64, shape (..., C, ...)
-        C-contiguous, with at least one dimension; NCHW and NC with the default `axis`.
+        With at least one dimension; NCHW and NC with the default `axis`. Any memory order that is
+        dense (NHWC, say, or a transpose) is read as it is; other strides are copied once.
     alpha : float or ndarray of shape (C,)
         Python numbers, or values of x's dtype. They may be zero or negative.
     axis : int
         The axis of the channels; not looked at where `alpha` is a scalar.
     out : ndarray, optional
-        Where the result goes: of x's shape and dtype, C-contiguous. It may be `x` itself.
+        Where the result goes: of x's shape and dtype. It may be `x` itself; if it overlaps the
+        inputs in another way, the result is as if it did not.
     num_threads : int, optional
         By default what OpenMP's own setting says (``OMP_NUM_THREADS``, threadpoolctl). Small arrays
         and forked child processes use one thread.
 
     Returns
     -------
-    ndarray of x's shape and dtype
+    ndarray of x's shape, dtype and memory order
         `out` where it was given.
 
     Raises
@@ -59,12 +62,13 @@ def elu(
     TypeError
         For a dtype or byte order that is not taken: nothing is converted silently.
     ValueError
-        For a shape, memory layout, `axis`, `out` or `num_threads` that does not fit.
+        For a shape, `axis`, `out` or `num_threads` that does not fit.
 
     Notes
     -----
     NaN gives NaN, -0.0 gives -0.0 (for alpha > 0), -inf gives -alpha; subnormal numbers are kept.
-    The bits of the result do not depend on the number of threads or on an element's position.
+    The bits of the result depend on the values alone: not on the number of threads, the memory
+    order or an element's position.
 
     References
     ----------
@@ -77,17 +81,16 @@ def elu(
     >>> el.elu(np.array([-1.0, 0.0, 2.0]), 0.5)
     array([-0.31606028,  0.        ,  2.        ])
     """
-    x = _input(x, "x")
+    x = dense(_input(x, "x"))
     a, shape = _alpha_and_shape(x, alpha, axis)
     threads = _threads(num_threads)
     if out is None:
-        out = np.empty_like(x)
-        target = out
+        out = target = np.empty_like(x)
     else:
         _check_out(out, x)
         a = _apart_from(out, a)
-        target = _writable_without_overlap(out, x)
-    _core.elu(x, a, target, *shape, threads)
+        target = _target(out, x)
+    _core.elu(flat(x), a, flat(target), *shape, threads)
     if target is not out:
         out[...] = target
     return out
@@ -111,19 +114,20 @@ def elu_backward(
     Parameters
     ----------
     grad : ndarray of x's shape and dtype
-        dL/dZ, the gradient of the loss with respect to the output of `elu`.
+        dL/dZ, the gradient of the loss with respect to the output of `elu`. It is copied once where
+        its memory order is not x's.
     x, alpha, axis, num_threads
         As :func:`elu` had them.
     out : ndarray, optional
-        Where dL/dX goes: of x's shape and dtype, C-contiguous. It may be `grad` or `x` itself.
+        Where dL/dX goes: of x's shape and dtype. It may be `grad` or `x` itself.
 
     Returns
     -------
-    dX : ndarray of x's shape and dtype
+    dX : ndarray of x's shape, dtype and memory order
         `out` where it was given.
     dalpha : ndarray of shape (C,), or a NumPy scalar where `alpha` is one
-        Of x's dtype. Summed in float64 or better in an order that follows from the shape alone: the
-        bits do not depend on the number of threads.
+        Of x's dtype. Summed in float64 or better in an order that follows from the shape and the
+        memory order alone: the bits do not depend on the number of threads.
 
     Raises
     ------
@@ -144,17 +148,18 @@ def elu_backward(
         raise TypeError(f"grad has dtype {grad.dtype} and x has {x.dtype}; they must be the same")
     if grad.shape != x.shape:
         raise ValueError(f"grad has shape {grad.shape} and x has {x.shape}; they must be the same")
+    x = dense(x)
+    grad = in_layout_of(x, grad)
     a, shape = _alpha_and_shape(x, alpha, axis)
     threads = _threads(num_threads)
     if out is None:
-        out = np.empty_like(x)
-        target = out
+        out = target = np.empty_like(x)
     else:
         _check_out(out, x)
         a = _apart_from(out, a)
-        target = _writable_without_overlap(out, grad, x)
+        target = _target(out, grad, x)
     dalpha = np.empty_like(a)
-    _core.elu_backward(grad, x, a, target, dalpha, *shape, threads)
+    _core.elu_backward(flat(grad), flat(x), a, flat(target), dalpha, *shape, threads)
     if target is not out:
         out[...] = target
     return out, dalpha[0] if np.ndim(alpha) == 0 else dalpha
@@ -173,35 +178,20 @@ def _check_dtype(array: _Array, name: str) -> None:
 
 
 def _input(value: npt.ArrayLike, name: str) -> _Array:
-    """`value` as an array that the kernels can read, or an error that says why it cannot be."""
+    """`value` as an array of a dtype that the kernels take."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array, whose mask would be ignored; fill it first")
     array = np.asarray(value)
     _check_dtype(array, name)
     if array.ndim == 0:
         raise ValueError(f"{name} has no dimension; an array with at least one is taken")
-    _check_layout(array, name)
     return array
-
-
-def _check_layout(array: _Array, name: str) -> None:
-    flags = array.flags
-    if not flags.c_contiguous:
-        raise ValueError(
-            f"{name} has shape {array.shape} and strides {array.strides}, which is not C-contiguous; "
-            f"only C-contiguous arrays are taken: see np.ascontiguousarray"
-        )
-    if not flags.aligned:
-        raise ValueError(
-            f"{name} is not aligned to its element size of {array.itemsize} bytes; "
-            f"pass an aligned copy: {name}.copy()"
-        )
 
 
 def _alpha_and_shape(
     x: _Array, alpha: float | npt.ArrayLike, axis: int
 ) -> tuple[_Array, tuple[int, int, int]]:
-    """Alpha as a contiguous vector of x's dtype, and x's shape as (outer, channels, inner)."""
+    """Alpha as a vector of x's dtype, and dense x's memory as (outer, channels, inner)."""
     if isinstance(alpha, (int, float)) and not isinstance(alpha, (bool, np.generic)):
         with np.errstate(over="ignore"):
             a = np.array([alpha], dtype=np.float64).astype(x.dtype)
@@ -227,9 +217,11 @@ def _alpha_and_shape(
             f"alpha has shape {a.shape}; x has shape {x.shape} with {channels} channels on axis "
             f"{axis}: a scalar or shape ({channels},) is taken"
         )
-    axis %= x.ndim
-    shape = (math.prod(x.shape[:axis]), channels, math.prod(x.shape[axis + 1 :]))
-    return np.require(a, requirements=["C", "A"]), shape
+    order = memory_order(x)
+    position = order.index(axis % x.ndim)
+    outer = math.prod(x.shape[i] for i in order[:position])
+    inner = math.prod(x.shape[i] for i in order[position + 1 :])
+    return np.require(a, requirements=["C", "A"]), (outer, channels, inner)
 
 
 def _threads(num_threads: int | None) -> int:
@@ -252,7 +244,6 @@ def _check_out(out: _Array, x: _Array) -> None:
         raise ValueError(f"out has shape {out.shape}; the result has {x.shape}")
     if not out.flags.writeable:
         raise ValueError(f"out is read-only; the result of shape {x.shape} cannot be written to it")
-    _check_layout(out, "out")
 
 
 def _apart_from(out: _Array, alpha: _Array) -> _Array:
@@ -260,10 +251,16 @@ def _apart_from(out: _Array, alpha: _Array) -> _Array:
     return alpha.copy() if np.may_share_memory(out, alpha) else alpha
 
 
-def _writable_without_overlap(out: _Array, *inputs: _Array) -> _Array:
-    """`out` itself where each input is the same memory or apart from it, else a temporary."""
+def _target(out: _Array, *inputs: _Array) -> _Array:
+    """`out` itself where the kernels can write to it, else a temporary in the inputs' layout.
+
+    They can where it has the inputs' layout and is the same memory as an input or apart from it.
+    """
+    x = inputs[-1]
+    if not same_layout(out, x) or not out.flags.aligned:
+        return np.empty_like(x)
     for array in inputs:
         same = out is array or out.ctypes.data == array.ctypes.data
         if not same and np.may_share_memory(out, array):
-            return np.empty_like(out)
+            return np.empty_like(x)
     return out

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import operator
-from typing import Any, NamedTuple, SupportsIndex
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,29 +36,6 @@ def images_from_levels(levels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]
     images = levels.astype(np.float32)[:, np.newaxis, :, :]
     images /= np.float32(255)
     return images
-
-
-def integer_at_least(value: SupportsIndex, name: str, minimum: int) -> int:
-    """Return `value` as an int, or raise an error that names the argument.
-
-    Raises
-    ------
-    TypeError
-        If `value` is not an integer (a bool is none).
-    ValueError
-        If `value` is less than `minimum`.
-    """
-    # Callers outside a type checker pass anything at all.
-    given: Any = value
-    if isinstance(given, (bool, np.bool_)):
-        raise TypeError(f"{name} must be an integer, not {type(given).__name__}")
-    try:
-        number = operator.index(given)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, not {type(given).__name__}") from None
-    if number < minimum:
-        raise ValueError(f"{name} must be at least {minimum}, not {number}")
-    return number
 
 
 def balanced_order(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:

@@ -18,7 +18,8 @@ from typing import SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from .dataset import Dataset, images_from_levels, integer_at_least
+from .._checks import integer
+from .dataset import Dataset, images_from_levels
 from .draws import raw_words, uniforms
 from .strokes import STYLES, Stroke, Style
 
@@ -95,9 +96,9 @@ def make_digits(
     ValueError
         If `n` is less than 1, or `seed` or `stream` is negative.
     """
-    count = integer_at_least(n, "n", 1)
+    count = integer("n", n)
     levels, labels = _draw(
-        count, integer_at_least(seed, "seed", 0), integer_at_least(stream, "stream", 0)
+        count, integer("seed", seed, least=0), integer("stream", stream, least=0)
     )
     return images_from_levels(levels), labels
 
@@ -132,9 +133,9 @@ def load_digits(
     ValueError
         If `n_train` or `n_test` is less than 1, or `seed` is negative.
     """
-    number = integer_at_least(seed, "seed", 0)
-    count_train = integer_at_least(n_train, "n_train", 1)
-    count_test = integer_at_least(n_test, "n_test", 1)
+    number = integer("seed", seed, least=0)
+    count_train = integer("n_train", n_train)
+    count_test = integer("n_test", n_test)
     X_train, Y_train = make_digits(count_train, seed=number, stream=0)
     X_test, Y_test = make_digits(count_test, seed=number, stream=1)
     return Dataset(X_train, Y_train, X_test, Y_test)

@@ -43,4 +43,6 @@ def raw_words(shape: tuple[int, ...], *, seed: int, stream: int) -> npt.NDArray[
 
 def uniforms(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
     """Map words to multiples of 2^-53 in [0, 1)."""
-    return (words >> _DROPPED_BITS).astype(np.float64) * _STEP
+    upper: npt.NDArray[np.float64] = (words >> _DROPPED_BITS).astype(np.float64)
+    upper *= _STEP
+    return upper

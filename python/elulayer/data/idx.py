@@ -18,7 +18,8 @@ from typing import Any, NamedTuple, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from .dataset import Dataset, balanced_order, images_from_levels, integer_at_least
+from .._checks import integer
+from .dataset import Dataset, balanced_order, images_from_levels
 
 __all__ = ["load_idx", "read_idx"]
 
@@ -146,7 +147,7 @@ def load_idx(
         If a file cannot be read.
     """
     limits = [
-        None if limit is None else integer_at_least(limit, name, 1)
+        None if limit is None else integer(name, limit)
         for limit, name in ((n_train, "n_train"), (n_test, "n_test"))
     ]
     train_images, train_labels, test_images, test_labels = _find(Path(folder))

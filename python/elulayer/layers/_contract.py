@@ -31,10 +31,11 @@ def check_definition(index: int, layer: object) -> None:
     for method in ("predict", "backward"):
         if getattr(type(layer), method) is getattr(Layer, method):
             raise TypeError(f"{label(index, layer)} does not define {method}")
-    if isinstance(layer.learnables, str):
+    names: object = layer.learnables
+    if isinstance(names, str):
         raise TypeError(
             f"{label(index, layer)}: learnables must be a tuple of names, "
-            f"({layer.learnables!r},), not the string {layer.learnables!r}"
+            f"({names!r},), not the string {names!r}"
         )
 
 

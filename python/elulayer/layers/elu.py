@@ -108,7 +108,7 @@ class ELULayer(Layer):
             If `X` has another number of channels.
         """
         alpha = self._alpha_for(X)
-        Z: FloatArray = functional.elu(np.ascontiguousarray(X), alpha, axis=1)
+        Z: FloatArray = functional.elu(X, alpha, axis=1)
         return Z
 
     def backward(
@@ -124,9 +124,7 @@ class ELULayer(Layer):
             Per channel, the sum of expm1(X) * dLdZ where X <= 0.
         """
         alpha = self._alpha_for(X)
-        dLdX, dLdalpha = functional.elu_backward(
-            np.ascontiguousarray(dLdZ), np.ascontiguousarray(X), alpha, axis=1
-        )
+        dLdX, dLdalpha = functional.elu_backward(dLdZ, X, alpha, axis=1)
         return dLdX, np.asarray(dLdalpha, dtype=np.asarray(self.alpha).dtype)
 
     def _alpha_for(self, X: FloatArray) -> FloatArray:
