@@ -95,6 +95,14 @@ def test_add_subdirectory(tmp_path):
     run(folder / "consumer")
 
 
+def test_a_compiler_without_openmp_is_told(tmp_path):
+    output = run(
+        *("cmake", "-S", ROOT, "-B", tmp_path, "-G", "Ninja"),
+        "-DCMAKE_DISABLE_FIND_PACKAGE_OpenMP=ON",
+    )
+    assert "has no OpenMP; the kernels will use one thread" in " ".join(output.split())
+
+
 def kernel_commands(compiled):
     """The compiler's command for kernels.cpp, by the suffix of its instruction set."""
     commands = {}

@@ -17,6 +17,7 @@ except ModuleNotFoundError as error:
         f"{__path__[0]} was not built for this Python."
     ) from error
 
+from . import data
 from .functional import elu, elu_backward
 from .layers import (
     BatchNormalizationLayer,
@@ -47,6 +48,7 @@ __all__ = [
     "TrainingRecord",
     "__version__",
     "cpu_info",
+    "data",
     "elu",
     "elu_backward",
     "train_network",
