@@ -81,7 +81,7 @@ def train_torch(data, epochs, seed):
     dense = nn.Linear(20 * (height - 4) * (width - 4), 10)
     model = nn.Sequential(nn.Conv2d(1, 20, 5), nn.BatchNorm2d(20), ELU(20), nn.Flatten(), dense)
     for layer in (model[0], dense):
-        nn.init.xavier_uniform_(layer.weight)
+        nn.init.normal_(layer.weight, 0, 0.01)
         nn.init.zeros_(layer.bias)
     biases = {model[0].bias, dense.bias}
     optimizer = torch.optim.SGD(

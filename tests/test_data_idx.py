@@ -336,7 +336,7 @@ def test_plain_file_goes_before_a_compressed_one(tmp_path):
     assert len(load_idx(tmp_path).X_train) == 60
 
 
-def test_first_occurrences_of_every_class(tmp_path):
+def test_first_training_and_last_test_images_of_every_class(tmp_path):
     files = contents_of_folder()
     write_folder(tmp_path, files)
     data = load_idx(tmp_path, n_train=20, n_test=13)
@@ -346,7 +346,15 @@ def test_first_occurrences_of_every_class(tmp_path):
     assert np.array_equal(
         data.X_train[:, 0], files["train-images"][chosen].astype(np.float32) / np.float32(255)
     )
-    assert np.bincount(data.Y_test).tolist() == [2] * 3 + [1] * 7
+    counts = np.bincount(data.Y_test, minlength=10)
+    assert sorted(counts) == [1] * 7 + [2] * 3
+    labels = files["t10k-labels"]
+    last = [np.flatnonzero(labels == c)[-count:] for c, count in enumerate(counts)]
+    chosen = np.sort(np.concatenate(last))
+    assert np.array_equal(data.Y_test, labels[chosen])
+    assert np.array_equal(
+        data.X_test[:, 0], files["t10k-images"][chosen].astype(np.float32) / np.float32(255)
+    )
 
 
 def test_all_images_by_number(tmp_path):

@@ -222,10 +222,10 @@ def test_convolution(size, stride, padding):
 def test_convolution_initial_values():
     X = np.zeros((1, 3, 8, 8), np.float32)
     layer = initialized(el.Convolution2DLayer(5, 40), X)
-    limit = np.sqrt(6 / (25 * (3 + 40)))
     assert layer.weights.shape == (40, 3, 5, 5)
     assert layer.weights.dtype == layer.bias.dtype == np.float32
-    assert 0.98 * limit < np.abs(layer.weights).max() <= limit
+    assert abs(layer.weights.mean()) < 0.001
+    assert abs(layer.weights.std() - 0.01) < 0.0005
     assert not layer.bias.any()
     assert layer.l2_factors == {"bias": 0.0}
     kept = layer.weights

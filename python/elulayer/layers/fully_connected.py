@@ -25,7 +25,7 @@ class FullyConnectedLayer(Layer):
     Attributes
     ----------
     weights : ndarray of shape (num_outputs, inputs), float32
-        At first Glorot's uniform draw, within sqrt(6 / (inputs + num_outputs)) of 0.
+        At first normal with mean 0 and standard deviation 0.01, as in MATLAB R2017b.
     bias : ndarray of shape (num_outputs,), float32
         At first 0. Its L2 factor is 0.
 
@@ -49,8 +49,7 @@ class FullyConnectedLayer(Layer):
         """Draw the weights."""
         inputs = math.prod(input_shape)
         if self.weights is None:
-            limit = np.sqrt(6 / (inputs + self.num_outputs))
-            self.weights = rng.uniform(-limit, limit, (self.num_outputs, inputs)).astype(np.float32)
+            self.weights = rng.normal(0, 0.01, (self.num_outputs, inputs)).astype(np.float32)
         if self.bias is None:
             self.bias = np.zeros(self.num_outputs, dtype=np.float32)
 
