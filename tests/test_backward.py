@@ -138,6 +138,7 @@ def test_gradient_survives_far_below_zero():
 def test_float32_dx_is_within_2_ulp_for_every_scale(g, a, x):
     """No intermediate result overflows or underflows before dX does."""
     dx, _ = el.elu_backward(np.full((1, 1), g, np.float32), np.full((1, 1), x, np.float32), a)
+    assert np.signbit(dx[0, 0]) == np.signbit(g * np.copysign(1, a))
     exact = np.longdouble(g) * np.longdouble(a) * np.exp(np.longdouble(x))
     with np.errstate(over="ignore", under="ignore"):
         rounded = np.float32(exact)

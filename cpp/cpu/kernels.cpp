@@ -55,7 +55,7 @@ struct Factors {
 
 // dx and the factors of n elements of one channel.
 template <class T>
-void backward_row_block(const T* grad, const T* x, SplitAlpha<T> alpha, T* dx, int n,
+void backward_row_block(const T* grad, const T* x, const Alpha<T>& alpha, T* dx, int n,
                         Factors<T>& factors) {
 #pragma omp simd
   for (int i = 0; i < n; ++i) {
@@ -82,7 +82,7 @@ int pad_to_lanes(Factors<T>& factors, int n) {
 // Rows of one channel. Element i of each row adds to lane i % lanes.
 template <class T>
 PartialSum backward_rows(const Tile& tile, const T* grad, const T* x, T alpha, T* dx) {
-  const SplitAlpha<T> split = split_alpha(alpha);
+  const Alpha<T> prepared = prepare_alpha(alpha);
   Accumulator<T> sums;
   Factors<T> factors;
   for (int64_t n = 0; n < tile.outers; ++n) {
@@ -91,22 +91,49 @@ PartialSum backward_rows(const Tile& tile, const T* grad, const T* x, T alpha, T
       const int64_t left = tile.inner - i;
       const int size = left < block_size ? static_cast<int>(left) : block_size;
       const int64_t at = row + i;
-      backward_row_block(grad + at, x + at, split, dx + at, size, factors);
+      backward_row_block(grad + at, x + at, prepared, dx + at, size, factors);
       sums.add(factors.grad, factors.expm1, pad_to_lanes(factors, size));
     }
   }
   return sums.total();
 }
 
+// The prepared alphas of channels that lie side by side.
+template <class T>
+struct AlphaLanes {
+  alignas(64) T mantissa[lanes];
+  alignas(64) T slope[lanes];
+  alignas(64) T cut[lanes];
+  alignas(64) T origin_n_deep[lanes];
+  alignas(64) T half_rounder[lanes];
+  alignas(64) WordOf<T> exponent_field[lanes];
+  alignas(64) WordOf<T> reserve[lanes];
+
+  void set(int c, const Alpha<T>& alpha) {
+    mantissa[c] = alpha.mantissa;
+    slope[c] = alpha.slope;
+    cut[c] = alpha.cut;
+    origin_n_deep[c] = alpha.origin_n_deep;
+    half_rounder[c] = alpha.half_rounder;
+    exponent_field[c] = alpha.exponent_field;
+    reserve[c] = alpha.reserve;
+  }
+
+  Alpha<T> get(int c) const {
+    return {mantissa[c],     slope[c],          cut[c],    origin_n_deep[c],
+            half_rounder[c], exponent_field[c], reserve[c]};
+  }
+};
+
 // One row of a block of columns: an element of each of n channels.
 template <class T>
-void backward_channels(const T* grad, const T* x, const T* mantissa, const IntOf<T>* exponent,
-                       T* dx, int n, T* factor_grad, T* factor_expm1) {
+void backward_channels(const T* grad, const T* x, const AlphaLanes<T>& alpha, T* dx, int n,
+                       T* factor_grad, T* factor_expm1) {
 #pragma omp simd
   for (int c = 0; c < n; ++c) {
     const T g = grad[c];
     const T xc = x[c];
-    const Backward<T> result = elu_backward(g, xc, SplitAlpha<T>{mantissa[c], exponent[c]});
+    const Backward<T> result = elu_backward(g, xc, alpha.get(c));
     factor_grad[c] = xc > T(0) ? T(0) : g;
     factor_expm1[c] = result.expm1;
     dx[c] = result.dx;
@@ -117,12 +144,9 @@ void backward_channels(const T* grad, const T* x, const T* mantissa, const IntOf
 template <class T>
 void backward_columns(const Tile& tile, const T* grad, const T* x, const T* alpha, T* dx,
                       int channels, PartialSum* partials) {
-  alignas(64) T mantissa[lanes];
-  alignas(64) IntOf<T> exponent[lanes];
+  AlphaLanes<T> prepared;
   for (int c = 0; c < channels; ++c) {
-    const SplitAlpha<T> split = split_alpha(alpha[c]);
-    mantissa[c] = split.mantissa;
-    exponent[c] = split.exponent;
+    prepared.set(c, prepare_alpha(alpha[c]));
   }
   constexpr int rows_per_block = block_size / lanes;
   Accumulator<T> sums;
@@ -132,8 +156,8 @@ void backward_columns(const Tile& tile, const T* grad, const T* x, const T* alph
     const int rows = left < rows_per_block ? static_cast<int>(left) : rows_per_block;
     for (int r = 0; r < rows; ++r) {
       const int64_t at = (n + r) * tile.outer_stride;
-      backward_channels(grad + at, x + at, mantissa, exponent, dx + at, channels,
-                        factors.grad + r * lanes, factors.expm1 + r * lanes);
+      backward_channels(grad + at, x + at, prepared, dx + at, channels, factors.grad + r * lanes,
+                        factors.expm1 + r * lanes);
     }
     sums.add(factors.grad, factors.expm1, rows);
   }

@@ -65,6 +65,19 @@ ELULAYER_FN T from_bits(WordOf<T> bits) {
   return value;
 }
 
+// value with the sign bit of a pattern.
+template <class T>
+ELULAYER_FN T with_sign(T value, WordOf<T> pattern) {
+  constexpr WordOf<T> sign = WordOf<T>{1} << (8 * sizeof(T) - 1);
+  return from_bits<T>((to_bits(value) & ~sign) | (pattern & sign));
+}
+
+// False for infinities and NaN, whose difference with themselves is NaN.
+template <class T>
+ELULAYER_FN bool is_finite(T value) {
+  return value - value == T(0);
+}
+
 // a * b + c: one rounding where the machine fuses, two where fusing would be a library call.
 ELULAYER_FN float multiply_add(float a, float b, float c) {
 #if ELULAYER_FAST_FMA
@@ -79,6 +92,32 @@ ELULAYER_FN double multiply_add(double a, double b, double c) {
   return __builtin_fma(a, b, c);
 #else
   return a * b + c;
+#endif
+}
+
+// a * (b + b_low), rounded once or hardly more than once, where b_low is a few last places of b.
+// For an infinite a the result is infinite if b and b_low are not 0 and have the same sign.
+ELULAYER_FN float multiply_sum(float a, float b, float b_low) {
+#if ELULAYER_FAST_FMA
+  return __builtin_fmaf(a, b, a * b_low);
+#else
+  return static_cast<float>(static_cast<double>(a) *
+                            (static_cast<double>(b) + static_cast<double>(b_low)));
+#endif
+}
+
+ELULAYER_FN double multiply_sum(double a, double b, double b_low) {
+#if ELULAYER_FAST_FMA
+  return __builtin_fma(a, b, a * b_low);
+#else
+  // The product of two heads of 26 bits is exact.
+  constexpr uint64_t tail = (uint64_t{1} << 27) - 1;
+  const double a_head = from_bits<double>(to_bits(a) & ~tail);
+  const double b_head = from_bits<double>(to_bits(b) & ~tail);
+  const double a_difference = a - a_head;  // NaN for an infinite a
+  const double a_tail = a_difference == a_difference ? a_difference : 0.0;
+  const double b_tail = (b - b_head) + b_low;
+  return a_head * b_head + (a_head * b_tail + a_tail * (b + b_low));
 #endif
 }
 
