@@ -53,6 +53,24 @@ def test_omp_num_threads_is_the_default():
     assert result.stdout.strip() == "3", result.stderr
 
 
+@pytest.mark.skipif(
+    "libgomp" not in (el.cpu_info().openmp or ""), reason="this build does not use GNU libgomp"
+)
+@pytest.mark.parametrize(
+    ("setting", "spins"),
+    [({}, "10000"), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "passive"}, "0")],
+)
+def test_idle_threads_spin_briefly(setting, spins):
+    """The runtime itself tells, when it is loaded, what it has read; a user's word goes first."""
+    code = "import os; before = dict(os.environ); import elulayer; assert os.environ == before"
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+    env = {name: value for name, value in os.environ.items() if name not in names}
+    env |= {"OMP_DISPLAY_ENV": "verbose", **setting}
+    result = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert f"GOMP_SPINCOUNT = '{spins}'" in result.stderr
+
+
 def test_the_interpreter_lock_is_released():
     """Another Python thread makes progress while a kernel runs."""
     x = np.full(60_000_000, -1.0)

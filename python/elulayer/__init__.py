@@ -6,8 +6,11 @@ network with it.
 
 from __future__ import annotations
 
+from ._spin import brief_spin
+
 try:
-    from ._core import __version__
+    with brief_spin():
+        from ._core import __version__
 except ModuleNotFoundError as error:
     if error.name != f"{__name__}._core":
         raise
