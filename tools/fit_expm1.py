@@ -75,11 +75,11 @@ def chebyshev_grid(points):
 
 def weighted_errors(coefficients, grid, values, weights):
     reverse = list(reversed(coefficients))
-    return [w * (v - mp.polyval(reverse, t)) for t, v, w in zip(grid, values, weights)]
+    return [w * (v - mp.polyval(reverse, t)) for t, v, w in zip(grid, values, weights, strict=True)]
 
 
 def alternating_extrema(errors):
-    """The place of the largest error in each run of one sign."""
+    """Find the place of the largest error in each run of one sign."""
     places = []
     for i, error in enumerate(errors):
         if places and (errors[places[-1]] > 0) == (error > 0):
@@ -162,7 +162,7 @@ class Sample:
         self.ulp = np.exp2(np.frexp(self.exact)[1] - 24.0)
 
     def errors(self, c):
-        """The error of expm1(x) in ULP, in the header's order of operations."""
+        """Compute the error of expm1(x) in ULP, in the header's order of operations."""
         fma, t, t_squared = self.multiply_add, self.t, self.t_squared
         q = fma(c[5], t_squared, fma(c[4], t, c[3]))
         q = fma(q, t_squared, fma(c[2], t, c[1]))
@@ -172,6 +172,7 @@ class Sample:
         return np.abs(result - self.exact) / self.ulp
 
     def take(self, places):
+        """Take part of the sample."""
         part = object.__new__(Sample)
         part.multiply_add = self.multiply_add
         for name in ("t", "t_squared", "power", "exact", "ulp"):
@@ -251,7 +252,7 @@ def report(kind, coefficients):
     good = error <= FIT_CLAIM[kind]
     print(f"{kind}: degree {DEGREE[kind]}, error of the fit {error:.5f} ULP")
     if kind == "float":
-        errors = dict(zip(RESULT_CLAIM, largest_errors(coefficients, samples(100000))))
+        errors = dict(zip(RESULT_CLAIM, largest_errors(coefficients, samples(100000)), strict=True))
         for name, value in errors.items():
             print(f"  expm1 over a dense sample, {name} multiply-add: {value:.4f} ULP")
             good = good and value <= RESULT_CLAIM[name]
