@@ -29,7 +29,7 @@ train: $(VENV)/.installed
 	$(BIN)/elulayer train $(ARGS)
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest $(ARGS)
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest $(ARGS)
 
 accuracy: $(VENV)/.installed-test
 	PATH="$(abspath $(BIN)):$$PATH" cmake -S . -B build/accuracy -G Ninja -DCMAKE_BUILD_TYPE=Release \

@@ -1,5 +1,6 @@
 """What elu and elu_backward take, and the one clear error for what they do not."""
 
+import array
 import re
 
 import numpy as np
@@ -55,7 +56,17 @@ BAD_ALPHA = {
     "float16": (A.astype("f2"), TypeError, "alpha has dtype float16; float32 and float64"),
     "int": (np.arange(3), TypeError, "alpha has dtype int64"),
     "byte order": (A.astype(">f4"), TypeError, "alpha.astype(alpha.dtype.newbyteorder('='))"),
-    "too large": (1e39, ValueError, "alpha is 1e+39, which is beyond the range of float32"),
+    "too large": (1e39, ValueError, "alpha has 1e+39, which is beyond the range of float32"),
+    "one too large": ([1, 1e39, 1], ValueError, "alpha has 1e+39, which is beyond the range"),
+    "huge integer": (10**400, ValueError, "which is beyond the range of float32"),
+    "bool": (True, TypeError, "alpha has dtype bool; float32 and float64 are taken"),
+    "bools": ([True, False, True], TypeError, "alpha has dtype bool"),
+    "text": ("1.5", TypeError, "alpha has dtype <U3"),
+    "texts": (["1", "2", "3"], TypeError, "alpha has dtype <U1"),
+    "None": (None, TypeError, "alpha has dtype object"),
+    "NumPy scalars": ([np.float64(1)] * 3, TypeError, "alpha has dtype float64 and x has float32"),
+    "array.array": (array.array("d", [1, 2, 3]), TypeError, "alpha has dtype float64 and x has"),
+    "masked": (np.ma.masked_array(A), TypeError, "alpha is a masked array"),
 }
 
 
@@ -66,6 +77,12 @@ def test_bad_alpha(case):
         el.elu(X, alpha)
     with pytest.raises(error, match=pattern(message)):
         el.elu_backward(X, X, alpha)
+
+
+@pytest.mark.parametrize("axis", [None, 1.0, "1"])
+def test_axis_that_is_no_integer(axis):
+    with pytest.raises(TypeError, match=pattern(f"axis is {axis!r}; an integer is taken")):
+        el.elu(X, A, axis=axis)
 
 
 @pytest.mark.parametrize("axis", [3, -4])
@@ -97,6 +114,7 @@ def test_bad_grad():
 
 BAD_OUT = {
     "list": (X.tolist(), TypeError, "out is a list; an ndarray is taken"),
+    "masked": (np.ma.masked_array(X.copy()), TypeError, "out is a MaskedArray; an ndarray is"),
     "shape": (np.empty((2, 3), "f"), ValueError, "out has shape (2, 3); the result has (2, 3, 4)"),
     "dtype": (np.empty(X.shape), ValueError, "out has dtype '<f8'; the result has '<f4'"),
     "byte order": (np.empty(X.shape, ">f4"), ValueError, "out has dtype '>f4'; the result has"),

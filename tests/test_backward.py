@@ -134,7 +134,7 @@ def test_gradient_survives_far_below_zero():
     a=st.floats(width=32, allow_nan=False, allow_infinity=False),
     x=st.floats(-400, 0, width=32),
 )
-@hypothesis.settings(max_examples=2000, deadline=None)
+@hypothesis.settings(max_examples=2000)
 def test_float32_dx_is_within_2_ulp_for_every_scale(g, a, x):
     """No intermediate result overflows or underflows before dX does."""
     dx, _ = el.elu_backward(np.full((1, 1), g, np.float32), np.full((1, 1), x, np.float32), a)
@@ -241,7 +241,7 @@ def test_scalar_alpha_gives_a_scalar_gradient():
     dtype=st.sampled_from(DTYPES),
     shape=hnp.array_shapes(min_dims=2, max_dims=4, max_side=20),
 )
-@hypothesis.settings(max_examples=200, deadline=None)
+@hypothesis.settings(max_examples=200)
 def test_any_finite_values(data, dtype, shape):
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     scale = 10.0 ** data.draw(st.integers(-3, 3))

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+import elulayer as el
 from elulayer import cli
 
 QUICK = ["train", "--epochs", "1", "--train-images", "256", "--test-images", "100"]
@@ -47,9 +48,19 @@ def test_options_reach_the_trainer():
 
 
 def test_threads():
-    result = run(*QUICK, "--threads", "1")
+    """The OpenMP runtime that the command loads tells what it was told."""
+    result = run(*QUICK, "--threads", "1", OMP_DISPLAY_ENV="true", OMP_NUM_THREADS="2")
     assert result.returncode == 0, result.stderr
     assert "Test accuracy" in result.stdout
+    if "GNU" in (el.cpu_info().openmp or ""):
+        assert re.findall(r"OMP_NUM_THREADS = '(\d+)'", result.stderr)[-1] == "1"
+
+
+def test_a_run_that_diverges_is_one_error():
+    result = run(*QUICK, "--learn-rate", "1e30", "--epochs", "20")
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("elulayer: error: training stopped at iteration")
 
 
 def write_idx(path, array):

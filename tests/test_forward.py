@@ -159,7 +159,7 @@ def test_empty(shape, dtype):
     dtype=st.sampled_from(DTYPES),
     shape=hnp.array_shapes(min_dims=2, max_dims=5, max_side=9),
 )
-@hypothesis.settings(max_examples=200, deadline=None)
+@hypothesis.settings(max_examples=200)
 def test_any_values(data, dtype, shape):
     width = 8 * np.dtype(dtype).itemsize
     elements = st.floats(width=width, allow_nan=True, allow_infinity=True)

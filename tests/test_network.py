@@ -321,3 +321,22 @@ def test_learnables_and_factors_are_checked():
         ValueError, match=r"l2_factors\['alpha'\] must be at least 0 and finite, not -1"
     ):
         ready(negative)
+
+
+def test_no_images_give_no_predictions():
+    """Through every layer of the blog's network."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20, 1, 8, 8)).astype(np.float32)
+    layers = [
+        el.ImageInputLayer((1, 8, 8)),
+        el.Convolution2DLayer(3, 4),
+        el.BatchNormalizationLayer(),
+        el.ELULayer(4),
+        el.FullyConnectedLayer(2),
+        el.SoftmaxLayer(),
+        el.ClassificationLayer(),
+    ]
+    options = el.TrainingOptions("sgdm", max_epochs=1, mini_batch_size=10, verbose=False, seed=0)
+    network, _ = el.train_network(X, np.arange(20) % 2, layers, options)
+    assert network.predict(X[:0]).shape == (0, 2)
+    assert network.classify(X[:0]).shape == (0,)

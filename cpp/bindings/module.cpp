@@ -18,6 +18,15 @@ namespace {
 template <class T>
 using Array = py::array_t<T, py::array::c_style>;
 
+std::int64_t size_of(const elulayer::Shape& shape) {
+  std::int64_t size = 0;
+  if (__builtin_mul_overflow(shape.outer, shape.channels, &size) ||
+      __builtin_mul_overflow(size, shape.inner, &size)) {
+    throw py::value_error("the shape has more than 2^63 - 1 elements");
+  }
+  return size;
+}
+
 template <class T>
 void check_size(const char* name, const Array<T>& array, std::int64_t size) {
   if (array.size() != size) {
@@ -30,8 +39,8 @@ template <class T>
 void elu(const Array<T>& x, const Array<T>& alpha, Array<T>& out, std::int64_t outer,
          std::int64_t channels, std::int64_t inner, int num_threads) {
   const elulayer::Shape shape{outer, channels, inner};
-  check_size("x", x, outer * channels * inner);
-  check_size("out", out, outer * channels * inner);
+  check_size("x", x, size_of(shape));
+  check_size("out", out, size_of(shape));
   check_size("alpha", alpha, channels);
   T* const z = out.mutable_data();
   const py::gil_scoped_release release;
@@ -43,9 +52,9 @@ void elu_backward(const Array<T>& grad, const Array<T>& x, const Array<T>& alpha
                   Array<T>& dalpha, std::int64_t outer, std::int64_t channels, std::int64_t inner,
                   int num_threads) {
   const elulayer::Shape shape{outer, channels, inner};
-  check_size("grad", grad, outer * channels * inner);
-  check_size("x", x, outer * channels * inner);
-  check_size("out", out, outer * channels * inner);
+  check_size("grad", grad, size_of(shape));
+  check_size("x", x, size_of(shape));
+  check_size("out", out, size_of(shape));
   check_size("alpha", alpha, channels);
   check_size("dalpha", dalpha, channels);
   T* const dx = out.mutable_data();

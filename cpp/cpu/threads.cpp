@@ -20,6 +20,15 @@ constexpr std::int64_t elements_per_thread = 16384;
 
 std::atomic<bool> in_forked_child{false};
 
+// The runtime ends the process where it cannot start a thread. No result depends on their number.
+int most_threads() {
+#ifdef _OPENMP
+  return std::min(omp_get_thread_limit(), std::max(64, 4 * omp_get_num_procs()));
+#else
+  return 1;
+#endif
+}
+
 #ifdef ELULAYER_HAVE_FORK
 const int fork_handler_registered =
     pthread_atfork(nullptr, nullptr, [] { in_forked_child.store(true); });
@@ -43,7 +52,7 @@ int choose_threads(int requested, std::int64_t elements) {
   if (in_forked_child.load()) {
     return 1;
   }
-  const int wanted = requested == 0 ? default_threads() : requested;
+  const int wanted = requested == 0 ? default_threads() : std::min(requested, most_threads());
   const std::int64_t useful = std::max<std::int64_t>(elements / elements_per_thread, 1);
   return static_cast<int>(std::min<std::int64_t>(wanted, useful));
 }

@@ -14,7 +14,7 @@ def memory_order(array: _Array) -> list[int]:
     """Axes of a dense array from the slowest to the fastest in memory."""
     if array.flags.c_contiguous:
         return list(range(array.ndim))
-    # An axis of length 1 may have any stride; where it stands makes no difference.
+    # An axis of length 1 may have any stride: its place among the others means nothing.
     return sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
 
 

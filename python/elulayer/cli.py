@@ -42,7 +42,8 @@ examples:
                                        train-images-idx3-ubyte[.gz], ...; Fashion-MNIST's too
   elulayer train --data ~/mnist --train-images 60000 --test-images 10000    all of them
 
-The same seed on the same machine gives the same numbers to the last bit.
+The same seed gives the same numbers to the last bit, on the same machine with the same
+number of threads.
 """
 
 # What the BLAS libraries that NumPy may have been built with read when they are loaded.
@@ -216,7 +217,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0, 1 for an error in the data or the options, 130 for an interrupt.
+        Exit status: 0, 1 for an error in the data or a run that diverges, 130 for an interrupt.
 
     Raises
     ------
@@ -231,7 +232,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if status is not None:
                 return status
         _train(args)
-    except (ImportError, OSError, ValueError) as error:
+    except (FloatingPointError, ImportError, OSError, ValueError) as error:
         print(f"elulayer: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -6,6 +6,7 @@ Here are the defaults, the checks and the coercions; the loops are in C++ (``cpp
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -192,23 +193,13 @@ def _alpha_and_shape(
     x: _Array, alpha: float | npt.ArrayLike, axis: int
 ) -> tuple[_Array, tuple[int, int, int]]:
     """Alpha as a vector of x's dtype, and dense x's memory as (outer, channels, inner)."""
-    if isinstance(alpha, (int, float)) and not isinstance(alpha, (bool, np.generic)):
-        with np.errstate(over="ignore"):
-            a = np.array([alpha], dtype=np.float64).astype(x.dtype)
-        if math.isfinite(alpha) and not math.isfinite(a[0]):
-            raise ValueError(f"alpha is {alpha!r}, which is beyond the range of {x.dtype}")
-        return a, (1, 1, x.size)
-    if isinstance(alpha, (np.ndarray, np.generic)):
-        a = np.asarray(alpha)
-        _check_dtype(a, "alpha")
-    else:  # a sequence of Python numbers has no dtype of its own
-        a = np.asarray(alpha, dtype=x.dtype)
-    if a.dtype != x.dtype:
-        raise TypeError(
-            f"alpha has dtype {a.dtype} and x has {x.dtype}; Python numbers or x's dtype are taken"
-        )
+    a = _alpha_in_dtype(alpha, x.dtype)
     if a.ndim == 0:
         return a.reshape(1), (1, 1, x.size)
+    try:
+        axis = operator.index(axis)
+    except TypeError:
+        raise TypeError(f"axis is {axis!r}; an integer is taken") from None
     if not -x.ndim <= axis < x.ndim:
         raise ValueError(f"axis is {axis}; x has {x.ndim} dimensions")
     channels = x.shape[axis]
@@ -217,11 +208,36 @@ def _alpha_and_shape(
             f"alpha has shape {a.shape}; x has shape {x.shape} with {channels} channels on axis "
             f"{axis}: a scalar or shape ({channels},) is taken"
         )
+    a = np.require(a, requirements=["C", "A"])
+    if channels == 1:  # where an axis of length 1 stands in memory is not defined
+        return a, (1, 1, x.size)
     order = memory_order(x)
     position = order.index(axis % x.ndim)
     outer = math.prod(x.shape[i] for i in order[:position])
     inner = math.prod(x.shape[i] for i in order[position + 1 :])
-    return np.require(a, requirements=["C", "A"]), (outer, channels, inner)
+    return a, (outer, channels, inner)
+
+
+def _alpha_in_dtype(alpha: float | npt.ArrayLike, dtype: np.dtype[Any]) -> _Array:
+    """Alpha as an array of x's dtype: Python numbers are converted, arrays must have it."""
+    if isinstance(alpha, np.ma.MaskedArray):
+        raise TypeError("alpha is a masked array, whose mask would be ignored; fill it first")
+    numbers = [alpha] if type(alpha) in (int, float) else alpha
+    if not isinstance(numbers, (list, tuple)) or any(type(n) not in (int, float) for n in numbers):
+        a = np.asarray(alpha)
+        _check_dtype(a, "alpha")
+        if a.dtype != dtype:
+            raise TypeError(
+                f"alpha has dtype {a.dtype} and x has {dtype}; "
+                "Python numbers or x's dtype are taken"
+            )
+        return a
+    largest = float(np.finfo(dtype).max)
+    for number in numbers:
+        # An infinity is one in every dtype; a comparison takes integers of any size.
+        if abs(number) > largest and not (isinstance(number, float) and math.isinf(number)):
+            raise ValueError(f"alpha has {number!r}, which is beyond the range of {dtype}")
+    return np.array(alpha, dtype=dtype)
 
 
 def _threads(num_threads: int | None) -> int:
@@ -236,7 +252,7 @@ def _threads(num_threads: int | None) -> int:
 
 
 def _check_out(out: _Array, x: _Array) -> None:
-    if not isinstance(out, np.ndarray):
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
         raise TypeError(f"out is a {type(out).__name__}; an ndarray is taken")
     if out.dtype != x.dtype or not out.dtype.isnative:
         raise ValueError(f"out has dtype {out.dtype.str!r}; the result has {x.dtype.str!r}")

@@ -82,7 +82,7 @@ class BatchNormalizationLayer(Layer):
         rows = self._rows(X)
         scale = np.asarray(self.scale) / np.sqrt(np.asarray(self.variance, float) + self.epsilon)
         offset = np.asarray(self.offset) - np.asarray(self.mean) * scale
-        Z = rows.reshape(len(X), -1) * _spread(scale, rows)
+        Z = _flat(rows) * _spread(scale, rows)
         Z += _spread(offset, rows)
         return Z.reshape(X.shape)
 
@@ -93,7 +93,7 @@ class BatchNormalizationLayer(Layer):
         rows = self._rows(X)
         count = max(rows.size // rows.shape[1], 1)
         mean = _channel_sums(rows) / count
-        centred = rows.reshape(len(X), -1) - _spread(mean, rows)
+        centred = _flat(rows) - _spread(mean, rows)
         variance = _channel_dots(centred.reshape(rows.shape), centred.reshape(rows.shape)) / count
         inverse = 1 / np.sqrt(variance + self.epsilon)
         Z = centred * _spread(np.asarray(self.scale) * inverse, rows)
@@ -123,7 +123,7 @@ class BatchNormalizationLayer(Layer):
         if self.needs_input_gradient:
             count = max(rows.size // rows.shape[1], 1)
             factor = scale * inverse
-            dLdX = gradient.reshape(len(X), -1) * _spread(factor, rows)
+            dLdX = _flat(gradient) * _spread(factor, rows)
             dLdX -= centred * _spread(factor * inverse * dscale / count, rows)
             dLdX -= _spread(factor * doffset / count, rows)
             dLdX = dLdX.reshape(X.shape)
@@ -134,13 +134,12 @@ class BatchNormalizationLayer(Layer):
         # Chan, Golub and LeVeque's update: batches are merged by their means and deviations.
         mean, deviation, count = np.zeros(1), np.zeros(1), 0
         for X in batches:
-            rows = self._rows(X)
+            rows = self._rows(X).astype(np.float64)
             more = rows.size // rows.shape[1]
-            step = _channel_sums(rows) / more - mean
-            centred = rows - (mean + step).astype(rows.dtype)[:, np.newaxis]
-            # What rounding has left in the centred values' sum belongs to the mean.
-            rest = _channel_sums(centred) / more
-            deviation = deviation + _channel_dots(centred, centred) - rest**2 * more
+            batch_mean = rows.mean(axis=(0, 2))
+            step = batch_mean - mean
+            rows -= batch_mean[:, np.newaxis]
+            deviation = deviation + np.square(rows, out=rows).sum(axis=(0, 2))
             deviation += step**2 * (count * more / (count + more))
             mean = mean + step * (more / (count + more))
             count += more
@@ -159,6 +158,11 @@ class BatchNormalizationLayer(Layer):
                 f"{X.shape} must have as many on axis 1"
             )
         return X.reshape(*X.shape[:2], int(np.prod(X.shape[2:])))
+
+
+def _flat(rows: FloatArray) -> FloatArray:
+    """Return (N, C, P) as (N, C * P)."""
+    return rows.reshape(len(rows), rows.shape[1] * rows.shape[2])
 
 
 def _spread(values: npt.NDArray[Any], rows: FloatArray) -> FloatArray:

@@ -137,7 +137,7 @@ class Convolution2DLayer(Layer):
         """
         kernel = self._kernel_for(X)
         weights, bias = np.asarray(self.weights), np.asarray(self.bias)
-        gradient = dLdZ.reshape(*dLdZ.shape[:2], -1)
+        gradient = dLdZ.reshape(*dLdZ.shape[:2], math.prod(dLdZ.shape[2:]))
         # The sum over the batch is in float64: it costs nothing beside the products.
         dkernel = np.matmul(gradient, memory.transpose(0, 2, 1)).sum(axis=0, dtype=np.float64)
         dweights = dkernel[:, :-1].reshape(weights.shape).astype(weights.dtype)

@@ -91,7 +91,7 @@ class FullyConnectedLayer(Layer):
     ) -> tuple[FloatArray | None, FloatArray, FloatArray]:
         """Compute dLdX (None if it is not needed), dLdweights and dLdbias from X and dLdZ."""
         weights, bias = np.asarray(self.weights), np.asarray(self.bias)
-        dweights = (dLdZ.T @ X.reshape(len(X), -1)).astype(weights.dtype, copy=False)
+        dweights = (dLdZ.T @ X.reshape(len(X), weights.shape[1])).astype(weights.dtype, copy=False)
         dbias = dLdZ.sum(axis=0, dtype=np.float64).astype(bias.dtype)
         if not self.needs_input_gradient:
             return None, dweights, dbias
