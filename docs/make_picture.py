@@ -42,7 +42,7 @@ def main():
     units.plot(x, np.maximum(x, 0), "k:", lw=1)
     units.axhline(0, color="0.7", lw=0.5)
     units.axvline(0, color="0.7", lw=0.5)
-    units.set_title("elu(x, alpha): alpha learned in 20 channels")
+    units.set_title("elu(x, alpha), learned in 20 channels", fontsize=9)
     units.text(-3.9, 0.06, "ReLU (alpha = 0)", fontsize=7)
     units.set_xlabel("x")
 
@@ -50,16 +50,16 @@ def main():
     sheet = np.concatenate([np.concatenate(list(row), axis=0) for row in rows], axis=1)
     digits.imshow(1 - sheet, cmap="gray", interpolation="nearest")
     digits.set_axis_off()
-    digits.set_title("generated digits (test set)")
+    digits.set_title("generated digits (test set)", fontsize=9)
 
     loss.semilogy(info.iteration, info.loss, color="C0", lw=0.6)
     loss.set_xlabel("iteration")
     loss.set_ylabel("mini-batch loss", color="C0")
     accuracy = np.mean(network.classify(data.X_test) == data.Y_test)
-    loss.set_title(f"training: {len(info.loss)} iterations, test accuracy {accuracy:.4f}")
+    loss.set_title(f"{len(info.loss)} iterations, test accuracy {accuracy:.4f}", fontsize=9)
 
     figure.savefig(Path(__file__).parent / "elulayer.png", dpi=110)
-    print(f"alpha after training: {np.round(np.sort(alphas), 2).tolist()}")
+    print("alpha after training:", *(f"{alpha:.2f}" for alpha in np.sort(alphas)))
 
 
 if __name__ == "__main__":

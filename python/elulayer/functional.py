@@ -222,7 +222,7 @@ def _alpha_in_dtype(alpha: float | npt.ArrayLike, dtype: np.dtype[Any]) -> _Arra
     """Alpha as an array of x's dtype: Python numbers are converted, arrays must have it."""
     if isinstance(alpha, np.ma.MaskedArray):
         raise TypeError("alpha is a masked array, whose mask would be ignored; fill it first")
-    numbers = [alpha] if type(alpha) in (int, float) else alpha
+    numbers: Any = [alpha] if type(alpha) in (int, float) else alpha
     if not isinstance(numbers, (list, tuple)) or any(type(n) not in (int, float) for n in numbers):
         a = np.asarray(alpha)
         _check_dtype(a, "alpha")
