@@ -18,7 +18,7 @@ endif
 help:
 	@echo "make train            install into $(VENV) and run the blog's training run"
 	@echo "make test             install into $(VENV) and run the tests"
-	@echo "make accuracy         the error of all 2^32 float32 inputs, for each instruction set"
+	@echo "make accuracy         the error of all 2^32 float32 inputs (about five minutes)"
 	@echo "make bench-training   the training run beside torch (installs torch)"
 	@echo "make lint             formatting, linting, types, stubs"
 	@echo "make format           format the Python and C++ sources"

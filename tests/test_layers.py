@@ -438,3 +438,19 @@ def test_layers_can_be_copied_and_pickled(duplicate):
         assert np.array_equal(twin.predict(X), layer.predict(X))
         assert twin.learn_rate_factors == layer.learn_rate_factors
         assert twin.learn_rate_factors is not layer.learn_rate_factors
+
+
+def test_elu_arguments_that_are_no_numbers():
+    for alpha in (np.nan, [1, np.inf, 0], [None] * 3, "x", 1j):
+        with pytest.raises(ValueError, match="alpha must be finite numbers"):
+            el.ELULayer(3, alpha=alpha)
+    with pytest.raises(ValueError, match="alpha must be within the range of float32"):
+        el.ELULayer(3, alpha=1e300)
+    with pytest.raises(TypeError, match="learnable must be True or False, not 'no'"):
+        el.ELULayer(3, learnable="no")
+
+
+@pytest.mark.parametrize("shape", [28, "abc", (28, 28)])
+def test_image_input_shape(shape):
+    with pytest.raises(ValueError, match=r"input_shape must be \(channels, height, width\), not"):
+        el.ImageInputLayer(shape)

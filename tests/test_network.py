@@ -242,7 +242,7 @@ def with_backward(result):
         (lambda g: (g, 1), TypeError, "dLdalpha as a floating-point array, not int 1"),
         (lambda g: (g, None), TypeError, "dLdalpha as a floating-point array, not None"),
         (lambda g: (g > 0, 1.0), TypeError, r"dLdX as a .* not an array of .* dtype bool"),
-        (lambda g: (g.tolist(), 1.0), TypeError, "dLdX as a floating-point array, not list"),
+        (lambda g: (g.tolist(), 1.0), TypeError, "dLdX as a floating-point array, not a list"),
     ],
 )
 def test_what_backward_returns_is_checked(result, error, message):
@@ -265,7 +265,7 @@ def test_gradient_of_a_layer_without_learnables_is_checked():
     [
         (lambda X: None, TypeError, "must return Z as a floating-point array, not None"),
         (lambda X: X > 0, TypeError, "dtype bool"),
-        (lambda X: X.tolist(), TypeError, "not list"),
+        (lambda X: X.tolist(), TypeError, "not a list"),
         (lambda X: X.sum(axis=0), ValueError, r"the batch of 1 on axis 0, not shape \(2, 4, 4\)"),
         (
             lambda X: X.sum(axis=(1, 2, 3)),
@@ -340,3 +340,71 @@ def test_no_images_give_no_predictions():
     network, _ = el.train_network(X, np.arange(20) % 2, layers, options)
     assert network.predict(X[:0]).shape == (0, 2)
     assert network.classify(X[:0]).shape == (0,)
+
+
+def test_input_and_classification_layers_only_at_the_ends():
+    layers = [el.ImageInputLayer((1, 4, 4)), el.ClassificationLayer(), el.ClassificationLayer()]
+    with pytest.raises(ValueError, match=r"layers\[1\] \(ClassificationLayer\) can only be the"):
+        el.Network(layers)
+
+
+def small_network(classes):
+    layers = [
+        el.ImageInputLayer((1, 4, 4)),
+        el.FullyConnectedLayer(3),
+        el.SoftmaxLayer(),
+        el.ClassificationLayer(),
+    ]
+    network = el.Network(layers, classes=classes)
+    network.initialize(0)
+    return network
+
+
+def test_classes_must_fit_the_output():
+    X = np.ones((2, 1, 4, 4))
+    assert small_network(["a", "b", "c"]).classify(X).shape == (2,)
+    with pytest.raises(ValueError, match="the network has 3 outputs, but 2 classes"):
+        small_network([1, 2]).classify(X)
+    with pytest.raises(ValueError, match=r"classes must have shape \(K,\), not \(3, 3\)"):
+        small_network(np.eye(3))
+
+
+def test_nan_is_no_class():
+    network = small_network([1, 2, 3])
+    network.layers[1].weights[:] = np.nan
+    with pytest.raises(FloatingPointError, match="output is NaN for 2 of the images"):
+        network.classify(np.ones((2, 1, 4, 4)))
+
+
+def test_masked_images_are_refused():
+    with pytest.raises(TypeError, match="X is a masked array"):
+        small_network([1, 2, 3]).predict(np.ma.masked_array(np.ones((2, 1, 4, 4))))
+
+
+@pytest.mark.parametrize("names", [None, (1,), ("alpha", "alpha")])
+def test_learnables_must_be_different_names(names):
+    class Own(el.Layer):
+        learnables = names
+
+        def predict(self, X):
+            return X
+
+        def backward(self, X, Z, dLdZ, memory):
+            return dLdZ
+
+    with pytest.raises(TypeError, match="learnables must be a tuple of different names"):
+        el.Network([el.ImageInputLayer((1, 4, 4)), Own(), el.ClassificationLayer()])
+
+
+def test_messages_stay_short():
+    class Own(el.Layer):
+        def predict(self, X):
+            return X.tolist()
+
+        def backward(self, X, Z, dLdZ, memory):
+            return dLdZ
+
+    layers = [el.ImageInputLayer((1, 40, 40)), Own(), el.ClassificationLayer()]
+    with pytest.raises(TypeError, match="not a list of 1") as caught:
+        el.Network(layers).initialize(0)
+    assert len(str(caught.value)) < 200

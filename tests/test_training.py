@@ -402,7 +402,11 @@ def test_options_defaults_are_the_blogs():
         ({"solver": "adam"}, ValueError, "solver must be 'sgdm', not 'adam'"),
         ({"momentum": 1}, ValueError, "momentum must be at least 0 and less than 1, not 1"),
         ({"momentum": "0.9"}, TypeError, "momentum must be a number, not '0.9'"),
-        ({"initial_learn_rate": 0}, ValueError, "initial_learn_rate must be greater than 0, not 0"),
+        (
+            {"initial_learn_rate": 0},
+            ValueError,
+            "initial_learn_rate must be greater than 0 and finite, not 0",
+        ),
         ({"initial_learn_rate": float("nan")}, ValueError, "finite, not nan"),
         ({"initial_learn_rate": float("inf")}, ValueError, "finite, not inf"),
         ({"l2_regularization": -1}, ValueError, "l2_regularization must be at least 0"),

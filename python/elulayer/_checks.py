@@ -16,10 +16,18 @@ def integer(what: str, value: Any, least: int = 1) -> int:
     return int(value)
 
 
-def number(what: str, value: Any, least: float = 0.0, below: float = math.inf) -> float:
+def number(
+    what: str,
+    value: Any,
+    least: float = 0.0,
+    below: float = math.inf,
+    positive: bool = False,
+) -> float:
     """Return `value` as a float, or raise an error that says that `what` must be one in range."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{what} must be a number, not {value!r}")
+    if positive and not 0 < float(value) < math.inf:
+        raise ValueError(f"{what} must be greater than 0 and finite, not {value!r}")
     if not least <= float(value) < below:
         limit = "finite" if below == math.inf else f"less than {below:g}"
         raise ValueError(f"{what} must be at least {least:g} and {limit}, not {value!r}")

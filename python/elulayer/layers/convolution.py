@@ -75,7 +75,7 @@ class Convolution2DLayer(Layer):
         """Draw the weights."""
         if len(input_shape) != 3:
             raise ValueError(
-                f"Convolution2DLayer takes input of shape (N, C, H, W), not (N, *{input_shape})"
+                f"Convolution2DLayer takes input of shape (N, C, H, W), not {('N', *input_shape)}"
             )
         if self.weights is None:
             shape = (self.num_filters, input_shape[0], *self.filter_size)

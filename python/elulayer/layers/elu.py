@@ -66,7 +66,13 @@ class ELULayer(Layer):
             if rng is None:
                 self._drawn = self.alpha.copy()
         else:
-            values = np.asarray(alpha, dtype=np.float32)
+            given = np.asarray(alpha)
+            if given.dtype.kind not in "fiu" or not np.isfinite(given).all():
+                raise ValueError(f"alpha must be finite numbers, not {alpha!r}")
+            with np.errstate(over="ignore"):
+                values = given.astype(np.float32)
+            if not np.isfinite(values).all():
+                raise ValueError(f"alpha must be within the range of float32, not {alpha!r}")
             if values.shape not in ((), (self.num_channels,)):
                 raise ValueError(
                     f"alpha must be a scalar or have shape ({self.num_channels},), "
@@ -82,6 +88,9 @@ class ELULayer(Layer):
 
     @learnable.setter
     def learnable(self, value: bool) -> None:
+        given: object = value
+        if not isinstance(given, (bool, np.bool_)):
+            raise TypeError(f"learnable must be True or False, not {value!r}")
         if bool(value) != self.learnable:
             self.learn_rate_factors["alpha"] = 1.0 if value else 0.0
 

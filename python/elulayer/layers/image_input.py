@@ -40,9 +40,10 @@ class ImageInputLayer(Layer):
     def __init__(
         self, input_shape: Sequence[int], *, normalization: str = "zerocenter", name: str = ""
     ) -> None:
-        shape = tuple(integer("input_shape", n) for n in input_shape)
-        if len(shape) != 3:
-            raise ValueError(f"input_shape must be (channels, height, width), not {shape}")
+        given: object = input_shape
+        if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != 3:
+            raise ValueError(f"input_shape must be (channels, height, width), not {given!r}")
+        shape = tuple(integer("input_shape", n) for n in given)
         self.name = name
         self.input_shape = shape
         self.normalization = choice("normalization", normalization, ("zerocenter", "none"))

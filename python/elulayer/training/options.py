@@ -73,9 +73,7 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         """Check the values of the options."""
-        rate = number("initial_learn_rate", self.initial_learn_rate)
-        if rate == 0:
-            raise ValueError("initial_learn_rate must be greater than 0, not 0")
+        rate = number("initial_learn_rate", self.initial_learn_rate, positive=True)
         if not isinstance(self.verbose, bool):
             raise TypeError(f"verbose must be True or False, not {self.verbose!r}")
         checked: dict[str, Any] = {
