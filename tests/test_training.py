@@ -405,7 +405,7 @@ def test_options_defaults_are_the_blogs():
         (
             {"initial_learn_rate": 0},
             ValueError,
-            "initial_learn_rate must be greater than 0 and finite, not 0",
+            "initial_learn_rate must be greater than 0 and fin",
         ),
         ({"initial_learn_rate": float("nan")}, ValueError, "finite, not nan"),
         ({"initial_learn_rate": float("inf")}, ValueError, "finite, not inf"),
