@@ -168,7 +168,8 @@ def table(runs, args):
     rows.append("")
     rows.append(
         f"{runs[0]['iterations']} iterations of 128 images ({Path(args.data).name}), "
-        f"runs of each: {args.repeats}, in turn; {details['processor']}, {details['logical_processors']} processors, "
+        f"runs of each: {args.repeats}, in turn; {details['processor']}, "
+        f"{details['logical_processors']} processors, "
         f"{details['instruction_set']}, Python {details['python']}, NumPy {details['numpy']}."
     )
     return "\n".join(rows) + "\n"
