@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -24,6 +22,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from machine import describe
 
 RESULTS = Path(__file__).parent / "results"
 PEERS = {"elulayer": "elulayer", "torch": "torch eager, the same network composed"}
@@ -131,23 +130,6 @@ def child(args):
     print(json.dumps(result))
 
 
-def machine():
-    model = ""
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":")[1].strip() for line in lines if "model name" in line), "")
-    import elulayer as el
-
-    return {
-        "processor": model or platform.processor(),
-        "logical_processors": os.cpu_count(),
-        "instruction_set": el.cpu_info().active,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "system": f"{platform.system()} {platform.machine()}",
-    }
-
-
 def table(runs, args):
     rows = [
         "| | median seconds | of torch's time | test accuracy (median) | peak memory |",
@@ -164,7 +146,7 @@ def table(runs, args):
             f"| {statistics.median(r['accuracy'] for r in own):.4f} "
             f"| {statistics.median(r['peak_resident_mib'] for r in own):.0f} MiB |"
         )
-    details = machine()
+    details = describe()
     rows.append("")
     rows.append(
         f"{runs[0]['iterations']} iterations of 128 images ({Path(args.data).name}), "
@@ -199,7 +181,7 @@ def main():
     name = "training" if args.data == "digits" else "training-idx"
     (RESULTS / f"{name}.md").write_text(text)
     (RESULTS / f"{name}.json").write_text(
-        json.dumps({"machine": machine(), "runs": runs}, indent=1) + "\n"
+        json.dumps({"machine": describe(), "runs": runs}, indent=1) + "\n"
     )
     print(text, end="")
 

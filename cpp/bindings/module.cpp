@@ -5,20 +5,18 @@
 
 #include <cstdint>
 #include <stdexcept>
-#include <string>
 
+#include "arrays.hpp"
 #include "elulayer/cpu_info.hpp"
 #include "elulayer/elulayer.hpp"
+#include "plain.hpp"
 
 namespace py = pybind11;
 
+namespace elulayer::bindings {
 namespace {
 
-// C-contiguous and of exactly this dtype: arguments are bound with noconvert().
-template <class T>
-using Array = py::array_t<T, py::array::c_style>;
-
-std::int64_t size_of(const elulayer::Shape& shape) {
+std::int64_t size_of(const Shape& shape) {
   std::int64_t size = 0;
   if (__builtin_mul_overflow(shape.outer, shape.channels, &size) ||
       __builtin_mul_overflow(size, shape.inner, &size)) {
@@ -27,74 +25,124 @@ std::int64_t size_of(const elulayer::Shape& shape) {
   return size;
 }
 
-template <class T>
-void check_size(const char* name, const Array<T>& array, std::int64_t size) {
-  if (array.size() != size) {
-    throw py::value_error(std::string(name) + " has " + std::to_string(array.size()) +
-                          " elements; the shape needs " + std::to_string(size));
-  }
-}
-
-template <class T>
-void elu(const Array<T>& x, const Array<T>& alpha, Array<T>& out, std::int64_t outer,
-         std::int64_t channels, std::int64_t inner, int num_threads) {
-  const elulayer::Shape shape{outer, channels, inner};
-  check_size("x", x, size_of(shape));
-  check_size("out", out, size_of(shape));
-  check_size("alpha", alpha, channels);
-  T* const z = out.mutable_data();
-  const py::gil_scoped_release release;
-  elulayer::elu(x.data(), alpha.data(), z, shape, num_threads);
-}
-
-template <class T>
-void elu_backward(const Array<T>& grad, const Array<T>& x, const Array<T>& alpha, Array<T>& out,
-                  Array<T>& dalpha, std::int64_t outer, std::int64_t channels, std::int64_t inner,
-                  int num_threads) {
-  const elulayer::Shape shape{outer, channels, inner};
-  check_size("grad", grad, size_of(shape));
-  check_size("x", x, size_of(shape));
-  check_size("out", out, size_of(shape));
-  check_size("alpha", alpha, channels);
-  check_size("dalpha", dalpha, channels);
-  T* const dx = out.mutable_data();
-  T* const da = dalpha.mutable_data();
-  const py::gil_scoped_release release;
-  elulayer::elu_backward(grad.data(), x.data(), alpha.data(), dx, da, shape, num_threads);
-}
-
-template <class T>
-void register_kernels(py::module_& m) {
-  const auto array = [](const char* name) { return py::arg(name).noconvert(); };
-  m.def("elu", &elu<T>, array("x"), array("alpha"), array("out"), py::arg("outer"),
-        py::arg("channels"), py::arg("inner"), py::arg("num_threads"));
-  m.def("elu_backward", &elu_backward<T>, array("grad"), array("x"), array("alpha"), array("out"),
-        array("dalpha"), py::arg("outer"), py::arg("channels"), py::arg("inner"),
-        py::arg("num_threads"));
-}
-
-void register_cpu_info(py::module_& m) {
-  m.def("cpu_info", [] {
-    const elulayer::CpuInfo info = elulayer::cpu_info();
-    py::dict result;
-    result["compiled"] = py::tuple(py::cast(info.compiled));
-    result["usable"] = py::tuple(py::cast(info.usable));
-    result["active"] = info.active;
-    result["reason"] = info.reason;
-    result["openmp"] = info.openmp.empty() ? py::object(py::none()) : py::str(info.openmp);
-    result["threads"] = info.threads;
-    return result;
+void call_elu(const py::array& x, const py::array& alpha, py::array& out, std::int64_t outer,
+              std::int64_t channels, std::int64_t inner, int num_threads) {
+  const Shape shape{outer, channels, inner};
+  const std::int64_t size = size_of(shape);
+  with_type_of(x, [&](auto type) {
+    using T = typename decltype(type)::type;
+    const T* const from = input<T>("x", x, size);
+    const auto* const a = input<Arithmetic<T>>("alpha", alpha, channels);
+    T* const z = output<T>("out", out, size);
+    const py::gil_scoped_release release;
+    elu(from, a, z, shape, num_threads);
   });
 }
 
+void call_elu_with_memory(const py::array& x, const py::array& alpha, py::array& out,
+                          py::array& memory, std::int64_t outer, std::int64_t channels,
+                          std::int64_t inner, int num_threads) {
+  const Shape shape{outer, channels, inner};
+  const std::int64_t size = size_of(shape);
+  with_type_of(x, [&](auto type) {
+    using T = typename decltype(type)::type;
+    const T* const from = input<T>("x", x, size);
+    const auto* const a = input<Arithmetic<T>>("alpha", alpha, channels);
+    T* const z = output<T>("out", out, size);
+    T* const m = output<T>("memory", memory, size);
+    const py::gil_scoped_release release;
+    elu_with_memory(from, a, z, m, shape, num_threads);
+  });
+}
+
+enum class Source { input, memory, output };
+
+template <Source source>
+void call_elu_backward(const py::array& grad, const py::array& from, const py::array& alpha,
+                       py::array& out, py::array& dalpha, std::int64_t outer, std::int64_t channels,
+                       std::int64_t inner, int num_threads) {
+  const Shape shape{outer, channels, inner};
+  const std::int64_t size = size_of(shape);
+  with_type_of(grad, [&](auto type) {
+    using T = typename decltype(type)::type;
+    const T* const g = input<T>("grad", grad, size);
+    const T* const s = input<T>("source", from, size);
+    const auto* const a = input<Arithmetic<T>>("alpha", alpha, channels);
+    T* const dx = output<T>("out", out, size);
+    auto* const da = output<Arithmetic<T>>("dalpha", dalpha, channels);
+    const py::gil_scoped_release release;
+    if constexpr (source == Source::input) {
+      elu_backward(g, s, a, dx, da, shape, num_threads);
+    } else if constexpr (source == Source::memory) {
+      elu_backward_from_memory(g, s, a, dx, da, shape, num_threads);
+    } else {
+      elu_backward_from_output(g, s, a, dx, da, shape, num_threads);
+    }
+  });
+}
+
+void call_elu_double_backward(const py::array& v, const py::array& w, const py::array& grad,
+                              const py::array& x, const py::array& alpha, py::array& dgrad,
+                              py::array& dx, py::array& dalpha, std::int64_t outer,
+                              std::int64_t channels, std::int64_t inner, int num_threads) {
+  const Shape shape{outer, channels, inner};
+  const std::int64_t size = size_of(shape);
+  with_type_of(x, [&](auto type) {
+    using T = typename decltype(type)::type;
+    const T* const vs = input<T>("v", v, size);
+    const auto* const ws = input<Arithmetic<T>>("w", w, channels);
+    const T* const g = input<T>("grad", grad, size);
+    const T* const from = input<T>("x", x, size);
+    const auto* const a = input<Arithmetic<T>>("alpha", alpha, channels);
+    T* const dg = output<T>("dgrad", dgrad, size);
+    T* const to = output<T>("dx", dx, size);
+    auto* const da = output<Arithmetic<T>>("dalpha", dalpha, channels);
+    const py::gil_scoped_release release;
+    elu_double_backward(vs, ws, g, from, a, dg, to, da, shape, num_threads);
+  });
+}
+
+py::dict call_cpu_info() {
+  const CpuInfo info = cpu_info();
+  py::dict result;
+  result["compiled"] = py::tuple(py::cast(info.compiled));
+  result["usable"] = py::tuple(py::cast(info.usable));
+  result["active"] = info.active;
+  result["reason"] = info.reason;
+  result["openmp"] = info.openmp.empty() ? py::object(py::none()) : py::str(info.openmp);
+  result["threads"] = info.threads;
+  result["last_level_cache"] = info.last_level_cache;
+  return result;
+}
+
+template <class Function, class... Names>
+void define(py::module_& m, const char* name, const Function& function, const Names&... names) {
+  m.def(name, function, py::arg(names)..., py::arg("outer"), py::arg("channels"), py::arg("inner"),
+        py::arg("num_threads"));
+}
+
+void register_functions(py::module_& m) {
+  define(m, "elu", &call_elu, "x", "alpha", "out");
+  define(m, "elu_with_memory", &call_elu_with_memory, "x", "alpha", "out", "memory");
+  define(m, "elu_backward", &call_elu_backward<Source::input>, "grad", "x", "alpha", "out",
+         "dalpha");
+  define(m, "elu_backward_from_memory", &call_elu_backward<Source::memory>, "grad", "memory",
+         "alpha", "out", "dalpha");
+  define(m, "elu_backward_from_output", &call_elu_backward<Source::output>, "grad", "output",
+         "alpha", "out", "dalpha");
+  define(m, "elu_double_backward", &call_elu_double_backward, "v", "w", "grad", "x", "alpha",
+         "dgrad", "dx", "dalpha");
+  m.def("cpu_info", &call_cpu_info);
+}
+
 }  // namespace
+}  // namespace elulayer::bindings
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.doc() = "The native kernels; elulayer.functional is their public face.";
   m.attr("__version__") = ELULAYER_VERSION;
-  register_kernels<float>(m);
-  register_kernels<double>(m);
-  register_cpu_info(m);
+  elulayer::bindings::register_functions(m);
+  elulayer::bindings::register_plain_functions(m);
   try {
     elulayer::cpu_info();  // an ELULAYER_ISA that cannot be used fails the import, not a later call
   } catch (const std::runtime_error& error) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "cpu/cache.hpp"
 #include "cpu/threads.hpp"
 #include "elulayer/cpu_info.hpp"
 
@@ -129,6 +130,7 @@ CpuInfo cpu_info() {
   info.reason = cpu::choice().reason;
   info.openmp = cpu::openmp_runtime();
   info.threads = cpu::default_threads();
+  info.last_level_cache = cpu::last_level_cache();
   return info;
 }
 

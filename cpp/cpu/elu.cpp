@@ -1,12 +1,14 @@
 // The native API: tiles on threads, then the partial sums of alpha's gradient in a fixed order.
 #include <cmath>
 #include <cstddef>
+#include <initializer_list>
 #include <limits>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <vector>
 
+#include "cpu/cache.hpp"
 #include "cpu/dispatch.hpp"
 #include "cpu/partition.hpp"
 #include "cpu/threads.hpp"
@@ -19,9 +21,34 @@ template <class T>
 const cpu::KernelTable<T>& kernels() {
   if constexpr (std::is_same_v<T, float>) {
     return cpu::active_kernels().f32;
-  } else {
+  } else if constexpr (std::is_same_v<T, double>) {
     return cpu::active_kernels().f64;
+  } else if constexpr (std::is_same_v<T, float16>) {
+    return cpu::active_kernels().f16;
+  } else {
+    return cpu::active_kernels().bf16;
   }
+}
+
+template <class T>
+cpu::Partition partition(Shape shape) {
+  return {shape, cpu::run_size(sizeof(Arithmetic<T>))};
+}
+
+// Streamed stores save the reading of the lines that are written, and lose them for a reader that
+// follows at once: they pay where the arrays are larger than the last level of cache.
+template <class T>
+cpu::Store choose_store(std::int64_t size, const T* result,
+                        std::initializer_list<const T*> inputs) {
+  for (const T* const input : inputs) {
+    if (input == result) {
+      return cpu::Store::buffered;
+    }
+  }
+  const std::int64_t cache = cpu::last_level_cache();
+  const std::int64_t arrays = 1 + static_cast<std::int64_t>(inputs.size());
+  const bool larger = size > cache / (arrays * static_cast<std::int64_t>(sizeof(T)));
+  return cache > 0 && larger ? cpu::Store::streamed : cpu::Store::direct;
 }
 
 // Number of elements of the shape.
@@ -80,60 +107,134 @@ double combine(const cpu::PartialSum* partials, std::int64_t count, std::int64_t
   return add_partials(partials, count, stride, cpu::rescue_scale) / cpu::rescue_scale;
 }
 
-template <class T>
-void run_forward(const T* x, const T* alpha, T* z, Shape shape, int num_threads) {
-  const std::int64_t size = checked_size(shape);
-  const int threads = cpu::choose_threads(num_threads, size);
-  const cpu::KernelTable<T>& table = kernels<T>();
-  if (size == 0) {
-    return;
-  }
-  const cpu::Partition partition(shape);
-  cpu::parallel_for(partition.tiles(), threads,
-                    [&](std::int64_t i) { table.forward(partition.tile(i), x, alpha, z); });
-}
-
-template <class T>
-void run_backward(const T* grad, const T* x, const T* alpha, T* dx, T* dalpha, Shape shape,
-                  int num_threads) {
-  const std::int64_t size = checked_size(shape);
-  const int threads = cpu::choose_threads(num_threads, size);
-  const cpu::KernelTable<T>& table = kernels<T>();
+// Runs task(tile, partials) on all tiles, and adds up each channel's partial sums to
+// dalpha[c] = sum / divisor(c).
+template <class T, class Task, class Divisor>
+void run_with_sums(Shape shape, std::int64_t size, int threads, T* dalpha, const Task& task,
+                   const Divisor& divisor) {
   if (size == 0) {
     for (std::int64_t c = 0; c < shape.channels; ++c) {
       dalpha[c] = T(0);
     }
     return;
   }
-  const cpu::Partition partition(shape);
-  std::vector<cpu::PartialSum> partials(
-      static_cast<std::size_t>(partition.leaves() * shape.channels));
-  cpu::parallel_for(partition.tiles(), threads, [&](std::int64_t i) {
-    table.backward(partition.tile(i), grad, x, alpha, dx, partials.data());
-  });
+  const cpu::Partition tiles(shape, cpu::run_size(sizeof(T)));
+  std::vector<cpu::PartialSum> partials(static_cast<std::size_t>(tiles.leaves() * shape.channels));
+  cpu::parallel_for(tiles.tiles(), threads,
+                    [&](std::int64_t i) { task(tiles.tile(i), partials.data()); });
   for (std::int64_t c = 0; c < shape.channels; ++c) {
-    dalpha[c] = static_cast<T>(combine(partials.data() + c, partition.leaves(), shape.channels));
+    const double sum = combine(partials.data() + c, tiles.leaves(), shape.channels);
+    dalpha[c] = static_cast<T>(sum / divisor(c));
   }
 }
 
+template <class T, class Divisor>
+void run_backward(typename cpu::KernelTable<T>::Backward kernel, const T* grad, const T* source,
+                  const Arithmetic<T>* alpha, T* dx, Arithmetic<T>* dalpha, Shape shape,
+                  int num_threads, const Divisor& divisor) {
+  const std::int64_t size = checked_size(shape);
+  const int threads = cpu::choose_threads(num_threads, size);
+  const cpu::Store store = choose_store<T>(size, dx, {grad, source});
+  run_with_sums(
+      shape, size, threads, dalpha,
+      [&](const cpu::Tile& tile, cpu::PartialSum* partials) {
+        kernel(tile, store, grad, source, alpha, dx, partials);
+      },
+      divisor);
+}
+
+double one(std::int64_t) { return 1; }
+
 }  // namespace
 
-void elu(const float* x, const float* alpha, float* z, Shape shape, int num_threads) {
-  run_forward(x, alpha, z, shape, num_threads);
+template <class T>
+void elu(const T* x, const Arithmetic<T>* alpha, T* z, Shape shape, int num_threads) {
+  const std::int64_t size = checked_size(shape);
+  const int threads = cpu::choose_threads(num_threads, size);
+  const cpu::KernelTable<T>& table = kernels<T>();
+  if (size == 0) {
+    return;
+  }
+  const cpu::Store store = choose_store<T>(size, z, {x});
+  const cpu::Partition tiles = partition<T>(shape);
+  cpu::parallel_for(tiles.tiles(), threads,
+                    [&](std::int64_t i) { table.forward(tiles.tile(i), store, x, alpha, z); });
 }
 
-void elu(const double* x, const double* alpha, double* z, Shape shape, int num_threads) {
-  run_forward(x, alpha, z, shape, num_threads);
+template <class T>
+void elu_with_memory(const T* x, const Arithmetic<T>* alpha, T* z, T* memory, Shape shape,
+                     int num_threads) {
+  const std::int64_t size = checked_size(shape);
+  const int threads = cpu::choose_threads(num_threads, size);
+  const cpu::KernelTable<T>& table = kernels<T>();
+  if (size == 0) {
+    return;
+  }
+  const cpu::Partition tiles = partition<T>(shape);
+  cpu::parallel_for(tiles.tiles(), threads, [&](std::int64_t i) {
+    table.forward_with_memory(tiles.tile(i), x, alpha, z, memory);
+  });
 }
 
-void elu_backward(const float* grad, const float* x, const float* alpha, float* dx, float* dalpha,
-                  Shape shape, int num_threads) {
-  run_backward(grad, x, alpha, dx, dalpha, shape, num_threads);
+template <class T>
+void elu_backward(const T* grad, const T* x, const Arithmetic<T>* alpha, T* dx,
+                  Arithmetic<T>* dalpha, Shape shape, int num_threads) {
+  run_backward(kernels<T>().backward_from_input, grad, x, alpha, dx, dalpha, shape, num_threads,
+               one);
 }
 
-void elu_backward(const double* grad, const double* x, const double* alpha, double* dx,
-                  double* dalpha, Shape shape, int num_threads) {
-  run_backward(grad, x, alpha, dx, dalpha, shape, num_threads);
+template <class T>
+void elu_backward_from_memory(const T* grad, const T* memory, const Arithmetic<T>* alpha, T* dx,
+                              Arithmetic<T>* dalpha, Shape shape, int num_threads) {
+  run_backward(kernels<T>().backward_from_memory, grad, memory, alpha, dx, dalpha, shape,
+               num_threads, one);
 }
+
+template <class T>
+void elu_backward_from_output(const T* grad, const T* z, const Arithmetic<T>* alpha, T* dx,
+                              Arithmetic<T>* dalpha, Shape shape, int num_threads) {
+  for (std::int64_t c = 0; c < shape.channels; ++c) {
+    if (!(alpha[c] > 0)) {
+      throw std::invalid_argument("alpha[" + std::to_string(c) + "] is " +
+                                  std::to_string(alpha[c]) +
+                                  "; backward from the output needs alphas greater than 0");
+    }
+  }
+  run_backward(kernels<T>().backward_from_output, grad, z, alpha, dx, dalpha, shape, num_threads,
+               [alpha](std::int64_t c) { return static_cast<double>(alpha[c]); });
+}
+
+template <class T>
+void elu_double_backward(const T* v, const Arithmetic<T>* w, const T* grad, const T* x,
+                         const Arithmetic<T>* alpha, T* dgrad, T* dx, Arithmetic<T>* dalpha,
+                         Shape shape, int num_threads) {
+  const std::int64_t size = checked_size(shape);
+  const int threads = cpu::choose_threads(num_threads, size);
+  const cpu::KernelTable<T>& table = kernels<T>();
+  run_with_sums(
+      shape, size, threads, dalpha,
+      [&](const cpu::Tile& tile, cpu::PartialSum* partials) {
+        table.double_backward(tile, v, w, grad, x, alpha, dgrad, dx, partials);
+      },
+      one);
+}
+
+#define ELULAYER_INSTANTIATE(T)                                                                   \
+  template void elu(const T*, const Arithmetic<T>*, T*, Shape, int);                              \
+  template void elu_with_memory(const T*, const Arithmetic<T>*, T*, T*, Shape, int);              \
+  template void elu_backward(const T*, const T*, const Arithmetic<T>*, T*, Arithmetic<T>*, Shape, \
+                             int);                                                                \
+  template void elu_backward_from_memory(const T*, const T*, const Arithmetic<T>*, T*,            \
+                                         Arithmetic<T>*, Shape, int);                             \
+  template void elu_backward_from_output(const T*, const T*, const Arithmetic<T>*, T*,            \
+                                         Arithmetic<T>*, Shape, int);                             \
+  template void elu_double_backward(const T*, const Arithmetic<T>*, const T*, const T*,           \
+                                    const Arithmetic<T>*, T*, T*, Arithmetic<T>*, Shape, int);
+
+ELULAYER_INSTANTIATE(float)
+ELULAYER_INSTANTIATE(double)
+ELULAYER_INSTANTIATE(float16)
+ELULAYER_INSTANTIATE(bfloat16)
+#undef ELULAYER_INSTANTIATE
 
 }  // namespace elulayer

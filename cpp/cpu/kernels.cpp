@@ -1,190 +1,495 @@
 // The loops of forward and backward. This file is compiled once for each instruction set; README.md
-// says what follows from that. The formulae are in elulayer.hpp and math/element.hpp.
+// says what follows from that. The formulae are in elulayer.hpp, math/forward.hpp and
+// math/backward.hpp.
+//
+// A block is computed in the short form; the loop also looks whether all of it was within the short
+// form's range, and if not, the block is computed again in the form for every input.
 #include "cpu/kernels.hpp"
 
-#include "cpu/accumulator.hpp"
-#include "math/element.hpp"
+#include "cpu/block.hpp"
+#include "cpu/sums.hpp"
+#include "math/backward.hpp"
 
 namespace elulayer::cpu {
 namespace {
 
+// One value for all elements of a block, where others have an array.
+template <class V>
+struct Uniform {
+  V value;
+  V operator[](int) const { return value; }
+};
+
+// The most elements of a block, and of one of its runs.
+template <class T>
+constexpr int max_run = static_cast<int>(run_size(sizeof(T)));
+template <class T>
+constexpr int max_block = terms_per_lane * max_run<T>;
+
+// The runs of a tile: contiguous memory, and in it `width` numbers with a channel's alpha each.
+// Row: a piece of a row longer than max_run. Pattern: whole rows of all the tile's channels, so
+// that element i of every run has the same channel.
+
+// Calls element(channel) for each element of a run.
+template <class Element>
+void for_each_in_pattern(const Tile& tile, const Element& element) {
+  for (int64_t n = 0; n < tile.outers_per_run; ++n) {
+    for (int64_t c = 0; c < tile.channels; ++c) {
+      for (int64_t k = 0; k < tile.inner; ++k) {
+        element(c);
+      }
+    }
+  }
+}
+
+// Calls run(offset, n) for each run of a tile of patterns of `width` elements.
+template <class Run>
+void for_each_pattern(const Tile& tile, int width, const Run& run) {
+  const int64_t per_run = tile.outers_per_run;
+  const int64_t row = tile.channels * tile.inner;
+  for (int64_t n = 0; n < tile.outers; n += per_run) {
+    const int64_t left = (tile.outers - n) * row;
+    run(tile.offset + n * tile.outer_stride, left < width ? static_cast<int>(left) : width);
+  }
+}
+
+// Calls run(offset, n) for the pieces of one channel's rows, of at most max_block elements.
+template <class T, class Run>
+void for_each_piece(const Tile& tile, int64_t channel, const Run& run) {
+  for (int64_t n = 0; n < tile.outers; ++n) {
+    const int64_t row = tile.offset + n * tile.outer_stride + channel * tile.channel_stride;
+    for (int64_t i = 0; i < tile.inner; i += 2 * max_run<T>) {
+      const int64_t left = tile.inner - i;
+      run(row + i, left < 2 * max_run<T> ? static_cast<int>(left) : 2 * max_run<T>);
+    }
+  }
+}
+
 // Forward -----------------------------------------------------------------------------------------
 
-// z[i] = elu(x[i], alpha): a row of one channel.
-template <class T>
-void forward_row(const T* x, T alpha, T* z, int64_t n) {
+// False where an x was outside of the short form's range.
+template <class T, class A>
+bool forward_short(const T* x, A alpha, T* z, int n) {
+  T lowest = 0;
+#pragma omp simd reduction(min : lowest)
+  for (int i = 0; i < n; ++i) {
+    const T xi = x[i];
+    z[i] = elu_short(xi, alpha[i]);
+    lowest = xi < lowest ? xi : lowest;
+  }
+  return lowest >= deep<T>;
+}
+
+template <class T, class A>
+void forward_any(const T* x, A alpha, T* z, int n) {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    z[i] = elu(x[i], alpha);
+  for (int i = 0; i < n; ++i) {
+    z[i] = elu(x[i], alpha[i]);
   }
 }
 
-// z[c] = elu(x[c], alpha[c]): one element of each channel.
+// Whether the short form takes this alpha: not negative (-0 included), not infinite, not NaN.
 template <class T>
-void forward_channels(const T* x, const T* alpha, T* z, int64_t channels) {
-#pragma omp simd
-  for (int64_t c = 0; c < channels; ++c) {
-    z[c] = elu(x[c], alpha[c]);
-  }
+bool is_short_forward_alpha(T alpha) {
+  return is_finite(alpha) && to_bits(alpha) < to_bits(-T(0));
 }
 
-template <class T>
-void forward(const Tile& tile, const T* x, const T* alpha, T* z) {
+template <class S, class A>
+void forward_block(const S* x, A alpha, bool short_alpha, S* z, int n, Store store) {
+  using T = Arithmetic<S>;
+  alignas(64) T x_buffer[2 * max_run<T>];
+  alignas(64) T z_buffer[2 * max_run<T>];
+  const T* const from = read(x, x_buffer, n);
+  T* const to = target(z, z_buffer, store);
+  if (!short_alpha || !forward_short(from, alpha, to, n)) {
+    forward_any(from, alpha, to, n);
+  }
+  write(to, z, n, store);
+}
+
+template <class S>
+void forward(const Tile& tile, Store store, const S* x, const Arithmetic<S>* alpha, S* z) {
+  using T = Arithmetic<S>;
   alpha += tile.first_channel;
-  for (int64_t n = 0; n < tile.outers; ++n) {
-    const int64_t begin = tile.offset + n * tile.outer_stride;
-    if (tile.channel_stride == 1) {
-      forward_channels(x + begin, alpha, z + begin, tile.channels);
-      continue;
-    }
+  if (tile.outers_per_run == 0) {
     for (int64_t c = 0; c < tile.channels; ++c) {
-      const int64_t row = begin + c * tile.channel_stride;
-      forward_row(x + row, alpha[c], z + row, tile.inner);
+      const bool short_alpha = is_short_forward_alpha(alpha[c]);
+      for_each_piece<T>(tile, c, [&](int64_t at, int n) {
+        forward_block(x + at, Uniform<T>{alpha[c]}, short_alpha, z + at, n, store);
+      });
     }
+  } else {
+    alignas(64) T pattern[max_run<T>];
+    bool short_alphas = true;
+    int width = 0;
+    for_each_in_pattern(tile, [&](int64_t c) {
+      short_alphas = short_alphas && is_short_forward_alpha(alpha[c]);
+      pattern[width++] = alpha[c];
+    });
+    const T* const alphas = pattern;
+    for_each_pattern(tile, width, [&](int64_t at, int n) {
+      forward_block(x + at, alphas, short_alphas, z + at, n, store);
+    });
   }
+  finish_stores(store);
+}
+
+template <class T, class A>
+void forward_with_memory_block(const T* x, A alpha, T* z, T* memory, int n) {
+#pragma omp simd
+  for (int i = 0; i < n; ++i) {
+    const Remembered<T> result = elu_remembered(x[i], alpha[i]);
+    z[i] = result.z;
+    memory[i] = result.memory;
+  }
+}
+
+template <class S>
+void forward_with_memory(const Tile& tile, const S* x, const Arithmetic<S>* alpha, S* z,
+                         S* memory) {
+  using T = Arithmetic<S>;
+  alpha += tile.first_channel;
+  const auto block = [&](int64_t at, auto alphas, int n) {
+    alignas(64) T x_buffer[2 * max_run<T>];
+    alignas(64) T z_buffer[2 * max_run<T>];
+    alignas(64) T memory_buffer[2 * max_run<T>];
+    const T* const from = read(x + at, x_buffer, n);
+    forward_with_memory_block(from, alphas, z_buffer, memory_buffer, n);
+    write(z_buffer, z + at, n, Store::buffered);
+    write(memory_buffer, memory + at, n, Store::buffered);
+  };
+  if (tile.outers_per_run == 0) {
+    for (int64_t c = 0; c < tile.channels; ++c) {
+      for_each_piece<T>(tile, c, [&](int64_t at, int n) { block(at, Uniform<T>{alpha[c]}, n); });
+    }
+    return;
+  }
+  alignas(64) T pattern[max_run<T>];
+  int width = 0;
+  for_each_in_pattern(tile, [&](int64_t c) { pattern[width++] = alpha[c]; });
+  const T* const alphas = pattern;
+  for_each_pattern(tile, width, [&](int64_t at, int n) { block(at, alphas, n); });
 }
 
 // Backward ----------------------------------------------------------------------------------------
 
-// The factors of a block's terms of dL/dalpha, kept until dx is written: dx may be grad or x.
-template <class T>
-struct Factors {
-  alignas(64) T grad[block_size];   // 0 where x > 0
-  alignas(64) T expm1[block_size];  // expm1(x); finite where x > 0
-};
+// dx, and the terms of dL/dalpha at scale 2^term_exponent. False where an element was outside of
+// the short form's range.
+template <class Mode, class T, class A>
+bool backward_short(const T* grad, const T* source, A scaled_alpha, T* dx, T* terms, int n) {
+  T lowest = 0;
+  T not_finite = 0;  // a finite number times 0 is 0, an infinity or NaN times 0 is NaN
+#pragma omp simd reduction(min : lowest) reduction(+ : not_finite)
+  for (int i = 0; i < n; ++i) {
+    const T si = source[i];
+    const ShortBackward<T> result = Mode::short_form(grad[i], si, scaled_alpha[i]);
+    const T depth = Mode::depth(si);
+    dx[i] = result.dx;
+    terms[i] = result.term;
+    lowest = depth < lowest ? depth : lowest;
+    not_finite = multiply_add(result.dx, T(0), not_finite);
+  }
+  return lowest >= deep<T> && not_finite == T(0);
+}
 
-// dx and the factors of n elements of one channel.
-template <class T>
-void backward_row_block(const T* grad, const T* x, const Alpha<T>& alpha, T* dx, int n,
-                        Factors<T>& factors) {
+// dx, and the terms of dL/dalpha as two factors each.
+template <class Mode, class T, class A>
+void backward_any(const T* grad, const T* source, const A& alpha, T* dx, T* factor_grad, T* factor,
+                  int n) {
 #pragma omp simd
   for (int i = 0; i < n; ++i) {
-    const T g = grad[i];
-    const T xi = x[i];
-    const Backward<T> result = elu_backward(g, xi, alpha);
-    factors.grad[i] = xi > T(0) ? T(0) : g;
-    factors.expm1[i] = result.expm1;
+    const AnyBackward<T> result = Mode::any_form(grad[i], source[i], alpha[i]);
     dx[i] = result.dx;
+    factor_grad[i] = result.factor_grad;
+    factor[i] = result.factor;
   }
 }
 
-// Fills the last lanes of a block that ends inside them with terms of 0.
-template <class T>
-int pad_to_lanes(Factors<T>& factors, int n) {
-  const int rows = (n + lanes - 1) / lanes;
-  for (int i = n; i < rows * lanes; ++i) {
-    factors.grad[i] = T(0);
-    factors.expm1[i] = T(0);
-  }
-  return rows;
-}
+// What the form for every input is given for alpha, for each element of a run.
+template <class P, size_t capacity>
+struct PreparedPattern {
+  alignas(64) P values[capacity];
+  void set(int i, P value) { values[i] = value; }
+  P operator[](int i) const { return values[i]; }
+};
 
-// Rows of one channel. Element i of each row adds to lane i % lanes.
-template <class T>
-PartialSum backward_rows(const Tile& tile, const T* grad, const T* x, T alpha, T* dx) {
-  const Alpha<T> prepared = prepare_alpha(alpha);
-  Accumulator<T> sums;
-  Factors<T> factors;
-  for (int64_t n = 0; n < tile.outers; ++n) {
-    const int64_t row = n * tile.outer_stride;
-    for (int64_t i = 0; i < tile.inner; i += block_size) {
-      const int64_t left = tile.inner - i;
-      const int size = left < block_size ? static_cast<int>(left) : block_size;
-      const int64_t at = row + i;
-      backward_row_block(grad + at, x + at, prepared, dx + at, size, factors);
-      sums.add(factors.grad, factors.expm1, pad_to_lanes(factors, size));
-    }
-  }
-  return sums.total();
-}
+template <class T, size_t capacity>
+struct PreparedPattern<Alpha<T>, capacity> {
+  alignas(64) T mantissa[capacity];
+  alignas(64) T slope[capacity];
+  alignas(64) T cut[capacity];
+  alignas(64) T origin_n_deep[capacity];
+  alignas(64) T half_rounder[capacity];
+  alignas(64) WordOf<T> exponent_field[capacity];
+  alignas(64) WordOf<T> reserve[capacity];
+  alignas(64) T scaled[capacity];
+  alignas(64) T deepest[capacity];
 
-// The prepared alphas of channels that lie side by side.
-template <class T>
-struct AlphaLanes {
-  alignas(64) T mantissa[lanes];
-  alignas(64) T slope[lanes];
-  alignas(64) T cut[lanes];
-  alignas(64) T origin_n_deep[lanes];
-  alignas(64) T half_rounder[lanes];
-  alignas(64) WordOf<T> exponent_field[lanes];
-  alignas(64) WordOf<T> reserve[lanes];
-
-  void set(int c, const Alpha<T>& alpha) {
-    mantissa[c] = alpha.mantissa;
-    slope[c] = alpha.slope;
-    cut[c] = alpha.cut;
-    origin_n_deep[c] = alpha.origin_n_deep;
-    half_rounder[c] = alpha.half_rounder;
-    exponent_field[c] = alpha.exponent_field;
-    reserve[c] = alpha.reserve;
+  void set(int i, const Alpha<T>& alpha) {
+    mantissa[i] = alpha.mantissa;
+    slope[i] = alpha.slope;
+    cut[i] = alpha.cut;
+    origin_n_deep[i] = alpha.origin_n_deep;
+    half_rounder[i] = alpha.half_rounder;
+    exponent_field[i] = alpha.exponent_field;
+    reserve[i] = alpha.reserve;
+    scaled[i] = alpha.scaled;
+    deepest[i] = alpha.deep;
   }
 
-  Alpha<T> get(int c) const {
-    return {mantissa[c],     slope[c],          cut[c],    origin_n_deep[c],
-            half_rounder[c], exponent_field[c], reserve[c]};
+  Alpha<T> operator[](int i) const {
+    return {mantissa[i],       slope[i],   cut[i],    origin_n_deep[i], half_rounder[i],
+            exponent_field[i], reserve[i], scaled[i], deepest[i]};
   }
 };
 
-// One row of a block of columns: an element of each of n channels.
+// The memory of a block's inputs and results, where they are not in the arrays.
 template <class T>
-void backward_channels(const T* grad, const T* x, const AlphaLanes<T>& alpha, T* dx, int n,
-                       T* factor_grad, T* factor_expm1) {
-#pragma omp simd
-  for (int c = 0; c < n; ++c) {
-    const T g = grad[c];
-    const T xc = x[c];
-    const Backward<T> result = elu_backward(g, xc, alpha.get(c));
-    factor_grad[c] = xc > T(0) ? T(0) : g;
-    factor_expm1[c] = result.expm1;
-    dx[c] = result.dx;
+struct BackwardBuffers {
+  alignas(64) T grad[max_block<T>];
+  alignas(64) T source[max_block<T>];
+  alignas(64) T dx[max_block<T>];
+  alignas(64) T terms[max_block<T>];  // or the first of two factors
+  alignas(64) T factor[max_block<T>];
+};
+
+template <class T>
+void fill_zero(T* values, int begin, int end) {
+  for (int i = begin; i < end; ++i) {
+    values[i] = T(0);
   }
 }
 
-// Columns of up to `lanes` channels that lie side by side. Channel c adds to lane c.
-template <class T>
-void backward_columns(const Tile& tile, const T* grad, const T* x, const T* alpha, T* dx,
-                      int channels, PartialSum* partials) {
-  AlphaLanes<T> prepared;
-  for (int c = 0; c < channels; ++c) {
-    prepared.set(c, prepare_alpha(alpha[c]));
-  }
-  constexpr int rows_per_block = block_size / lanes;
-  Accumulator<T> sums;
-  Factors<T> factors = {};
-  for (int64_t n = 0; n < tile.outers; n += rows_per_block) {
-    const int64_t left = tile.outers - n;
-    const int rows = left < rows_per_block ? static_cast<int>(left) : rows_per_block;
-    for (int r = 0; r < rows; ++r) {
-      const int64_t at = (n + r) * tile.outer_stride;
-      backward_channels(grad + at, x + at, prepared, dx + at, channels, factors.grad + r * lanes,
-                        factors.expm1 + r * lanes);
+constexpr int row_lanes = 16;
+
+// Rows of one channel, each longer than a run. Element i of a piece adds to lane i % row_lanes.
+template <class Mode, class S>
+PartialSum backward_rows(const Tile& tile, Store store, const S* grad, const S* source,
+                         Arithmetic<S> alpha, S* dx, int64_t channel) {
+  using T = Arithmetic<S>;
+  using Prepared = typename Mode::template Prepared<T>;
+  constexpr int group = terms_per_lane * row_lanes;
+  const bool short_alpha = Mode::short_alpha(alpha);
+  const Uniform<T> scaled{Mode::scaled(alpha)};
+  const Uniform<Prepared> prepared{Mode::prepare(alpha)};
+  Sums<T, row_lanes> sums(row_lanes);
+  BackwardBuffers<T> buffers;
+  for_each_piece<T>(tile, channel, [&](int64_t at, int n) {
+    const T* const g = read(grad + at, buffers.grad, n);
+    const T* const s = read(source + at, buffers.source, n);
+    T* const to = target(dx + at, buffers.dx, store);
+    T* const terms = buffers.terms;
+    const int padded = (n + group - 1) / group * group;
+    bool is_short = short_alpha && backward_short<Mode>(g, s, scaled, to, terms, n);
+    if (is_short) {
+      fill_zero(terms, n, padded);
+      for (int i = 0; i < padded; i += group) {
+        is_short = add_fours(terms + i, row_lanes) && is_short;
+      }
     }
-    sums.add(factors.grad, factors.expm1, rows);
-  }
+    if (is_short) {
+      for (int i = 0; i < padded; i += group) {
+        sums.add(terms + i, row_lanes);
+      }
+    } else {
+      backward_any<Mode>(g, s, prepared, to, buffers.terms, buffers.factor, n);
+      fill_zero(buffers.terms, n, padded);
+      fill_zero(buffers.factor, n, padded);
+      for (int i = 0; i < padded; i += row_lanes) {
+        sums.add_products(buffers.terms + i, buffers.factor + i, row_lanes);
+      }
+    }
+    write(to, dx + at, n, store);
+  });
+  return sums.total(0, row_lanes, 1, 0);
+}
+
+template <class T, size_t capacity>
+void pattern_totals(const Tile& tile, const Sums<T, capacity>& sums, PartialSum* partials) {
+  const int inner = static_cast<int>(tile.inner);
+  const int channels = static_cast<int>(tile.channels);
+  const int repeats = static_cast<int>(tile.outers_per_run);
   for (int c = 0; c < channels; ++c) {
-    partials[c] = sums.lane(c);
+    partials[c] = sums.total(c * inner, inner, repeats, channels * inner);
   }
 }
 
-template <class T>
-void backward(const Tile& tile, const T* grad, const T* x, const T* alpha, T* dx,
-              PartialSum* partials) {
-  grad += tile.offset;
-  x += tile.offset;
-  dx += tile.offset;
+// Short rows: element i of every run adds to lane i. Four runs make a block.
+template <class Mode, class S>
+void backward_patterns(const Tile& tile, Store store, const S* grad, const S* source,
+                       const Arithmetic<S>* alpha, S* dx, PartialSum* partials) {
+  using T = Arithmetic<S>;
+  using Prepared = typename Mode::template Prepared<T>;
+  alignas(64) T scaled[max_run<T>];
+  bool short_alphas = true;
+  int width = 0;
+  for_each_in_pattern(tile, [&](int64_t c) {
+    short_alphas = short_alphas && Mode::short_alpha(alpha[c]);
+    scaled[width++] = Mode::scaled(alpha[c]);
+  });
+  const T* const scaled_alphas = scaled;
+  PreparedPattern<Prepared, max_run<T>> prepared;
+  bool is_prepared = false;
+  Sums<T, max_run<T>> sums(width);
+  BackwardBuffers<T> buffers;
+
+  int64_t offsets[terms_per_lane];
+  int sizes[terms_per_lane];
+  int runs = 0;
+  const auto block = [&] {
+    const T* g[terms_per_lane];
+    const T* s[terms_per_lane];
+    T* to[terms_per_lane];
+    bool is_short = short_alphas;
+    for (int r = 0; r < runs; ++r) {
+      const int64_t at = offsets[r];
+      const int begin = r * width;
+      g[r] = read(grad + at, buffers.grad + begin, sizes[r]);
+      s[r] = read(source + at, buffers.source + begin, sizes[r]);
+      to[r] = target(dx + at, buffers.dx + begin, store);
+      is_short = is_short && backward_short<Mode>(g[r], s[r], scaled_alphas, to[r],
+                                                  buffers.terms + begin, sizes[r]);
+    }
+    if (is_short) {
+      fill_zero(buffers.terms, (runs - 1) * width + sizes[runs - 1], terms_per_lane * width);
+      is_short = add_fours(buffers.terms, width);
+    }
+    if (is_short) {
+      sums.add(buffers.terms, width);
+    } else {
+      if (!is_prepared) {
+        int i = 0;
+        for_each_in_pattern(tile, [&](int64_t c) { prepared.set(i++, Mode::prepare(alpha[c])); });
+        is_prepared = true;
+      }
+      for (int r = 0; r < runs; ++r) {
+        backward_any<Mode>(g[r], s[r], prepared, to[r], buffers.terms, buffers.factor, sizes[r]);
+        sums.add_products(buffers.terms, buffers.factor, sizes[r]);
+      }
+    }
+    for (int r = 0; r < runs; ++r) {
+      write(to[r], dx + offsets[r], sizes[r], store);
+    }
+    runs = 0;
+  };
+  for_each_pattern(tile, width, [&](int64_t at, int n) {
+    offsets[runs] = at;
+    sizes[runs] = n;
+    if (++runs == terms_per_lane) {
+      block();
+    }
+  });
+  if (runs > 0) {
+    block();
+  }
+  pattern_totals(tile, sums, partials);
+}
+
+template <class Mode, class S>
+void backward(const Tile& tile, Store store, const S* grad, const S* source,
+              const Arithmetic<S>* alpha, S* dx, PartialSum* partials) {
   alpha += tile.first_channel;
   partials += tile.first_partial;
-  const bool columns = tile.channel_stride == 1;
-  for (int64_t c = 0; c < tile.channels; c += columns ? lanes : 1) {
-    const int64_t at = c * tile.channel_stride;
-    if (columns) {
-      const int64_t left = tile.channels - c;
-      const int width = left < lanes ? static_cast<int>(left) : lanes;
-      backward_columns(tile, grad + at, x + at, alpha + c, dx + at, width, partials + c);
-    } else {
-      partials[c] = backward_rows(tile, grad + at, x + at, alpha[c], dx + at);
+  if (tile.outers_per_run == 0) {
+    for (int64_t c = 0; c < tile.channels; ++c) {
+      partials[c] = backward_rows<Mode>(tile, store, grad, source, alpha[c], dx, c);
+    }
+  } else {
+    backward_patterns<Mode>(tile, store, grad, source, alpha, dx, partials);
+  }
+  finish_stores(store);
+}
+
+// Double backward ---------------------------------------------------------------------------------
+
+// v, grad and x become dgrad, a factor of the terms, and dx.
+template <class A>
+void double_backward_block(double* v, double* grad, double* x, double* factor, A w, A alpha,
+                           int n) {
+  const Alpha<double> one = prepare_alpha(1.0);
+#pragma omp simd
+  for (int i = 0; i < n; ++i) {
+    const SecondBackward result = elu_second_backward(v[i], w[i], grad[i], x[i], alpha[i], one);
+    v[i] = result.dgrad;
+    x[i] = result.dx;
+    grad[i] = result.factor_grad;
+    factor[i] = result.factor;
+  }
+}
+
+// In double for every type. A block's v, grad and x become dgrad, dx and the two factors of the
+// terms.
+template <class S>
+struct DoubleBackwardBuffers {
+  static constexpr size_t size = 2 * max_run<Arithmetic<S>>;
+  alignas(64) double v[size];
+  alignas(64) double grad[size];
+  alignas(64) double x[size];
+  alignas(64) double factor[size];
+
+  void fill(const S* from_v, const S* from_grad, const S* from_x, int n) {
+    for (int i = 0; i < n; ++i) {
+      v[i] = to_double(from_v[i]);
+      grad[i] = to_double(from_grad[i]);
+      x[i] = to_double(from_x[i]);
     }
   }
+
+  template <class A>
+  void compute(A w, A alpha, int n) {
+    double_backward_block(v, grad, x, factor, w, alpha, n);
+  }
+
+  void write_results(S* dgrad, S* dx, int n) const {
+    for (int i = 0; i < n; ++i) {
+      round_to(v[i], dgrad[i]);
+      round_to(x[i], dx[i]);
+    }
+  }
+};
+
+template <class S>
+void double_backward(const Tile& tile, const S* v, const Arithmetic<S>* w, const S* grad,
+                     const S* x, const Arithmetic<S>* alpha, S* dgrad, S* dx,
+                     PartialSum* partials) {
+  using T = Arithmetic<S>;
+  w += tile.first_channel;
+  alpha += tile.first_channel;
+  partials += tile.first_partial;
+  DoubleBackwardBuffers<S> buffers;
+  if (tile.outers_per_run == 0) {
+    for (int64_t c = 0; c < tile.channels; ++c) {
+      Sums<double, row_lanes> sums(row_lanes);
+      for_each_piece<T>(tile, c, [&](int64_t at, int n) {
+        buffers.fill(v + at, grad + at, x + at, n);
+        buffers.compute(Uniform<double>{to_double(w[c])}, Uniform<double>{to_double(alpha[c])}, n);
+        for (int i = 0; i < n; i += row_lanes) {
+          const int lanes = n - i < row_lanes ? n - i : row_lanes;
+          sums.add_products(buffers.grad + i, buffers.factor + i, lanes);
+        }
+        buffers.write_results(dgrad + at, dx + at, n);
+      });
+      partials[c] = sums.total(0, row_lanes, 1, 0);
+    }
+    return;
+  }
+  alignas(64) double w_pattern[max_run<T>];
+  alignas(64) double alpha_pattern[max_run<T>];
+  int width = 0;
+  for_each_in_pattern(tile, [&](int64_t c) {
+    w_pattern[width] = to_double(w[c]);
+    alpha_pattern[width++] = to_double(alpha[c]);
+  });
+  const double* const w_values = w_pattern;
+  const double* const alphas = alpha_pattern;
+  Sums<double, max_run<T>> sums(width);
+  for_each_pattern(tile, width, [&](int64_t at, int n) {
+    buffers.fill(v + at, grad + at, x + at, n);
+    buffers.compute(w_values, alphas, n);
+    sums.add_products(buffers.grad, buffers.factor, n);
+    buffers.write_results(dgrad + at, dx + at, n);
+  });
+  pattern_totals(tile, sums, partials);
 }
 
 #if defined(__AVX512F__) && defined(__AVX512VL__)
@@ -195,12 +500,20 @@ constexpr char instruction_set[] = "x86-64-v3";
 constexpr char instruction_set[] = "baseline";
 #endif
 
+template <class S>
+constexpr KernelTable<S> table{
+    forward<S>,
+    forward_with_memory<S>,
+    backward<FromInput, S>,
+    backward<FromMemory, S>,
+    backward<FromOutput, S>,
+    double_backward<S>,
+};
+
 }  // namespace
 
 const Kernels ELULAYER_KERNELS = {
-    instruction_set,
-    {forward<float>, backward<float>},
-    {forward<double>, backward<double>},
+    instruction_set, table<float>, table<double>, table<float16>, table<bfloat16>,
 };
 
 }  // namespace elulayer::cpu

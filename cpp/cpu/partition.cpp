@@ -5,22 +5,35 @@
 namespace elulayer::cpu {
 namespace {
 
-// A row longer than this is cut, so that one channel can use many threads.
-constexpr std::int64_t max_row = 16384;
-// Channels are taken together until a tile's rows are this long in memory (whole cache lines), and
-// outer indices until each channel has this many elements (partial sums stay few).
-constexpr std::int64_t min_contiguous = 256;
+// A row longer than this is cut, so that one channel can use many threads; rows shorter than it are
+// taken together up to about as many elements.
+constexpr std::int64_t tile_elements = 16384;
+// Outer indices are taken together until each channel has this many elements: partial sums stay
+// few.
 constexpr std::int64_t min_channel_elements = 1024;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return a / b + (a % b != 0); }
 
 }  // namespace
 
-Partition::Partition(Shape shape) : shape_(shape) {
+Partition::Partition(Shape shape, std::int64_t max_run) : shape_(shape) {
   const auto atleast1 = [](std::int64_t n) { return std::max<std::int64_t>(n, 1); };
-  tile_.inner = std::min(atleast1(shape.inner), max_row);
-  tile_.channels = std::min(atleast1(shape.channels), ceil_div(min_contiguous, tile_.inner));
-  tile_.outer = std::min(atleast1(shape.outer), ceil_div(min_channel_elements, tile_.inner));
+  const std::int64_t outer = atleast1(shape.outer);
+  const std::int64_t channels = atleast1(shape.channels);
+  const std::int64_t inner = atleast1(shape.inner);
+  tile_.inner = std::min(inner, tile_elements);
+  if (inner > max_run) {
+    outers_per_run_ = 0;
+    tile_.outer = std::min(outer, ceil_div(min_channel_elements, tile_.inner));
+    tile_.channels = std::min(channels, atleast1(tile_elements / (tile_.inner * tile_.outer)));
+  } else {
+    tile_.channels = std::min(channels, max_run / inner);
+    const std::int64_t row = tile_.channels * inner;
+    // The rows of consecutive outer indices are contiguous where a tile has all the channels.
+    outers_per_run_ = tile_.channels == channels ? std::min(outer, max_run / row) : 1;
+    const std::int64_t block = 4 * outers_per_run_;
+    tile_.outer = std::min(outer, ceil_div(tile_elements, row * block) * block);
+  }
   outer_tiles_ = ceil_div(shape.outer, tile_.outer);
   channel_tiles_ = ceil_div(shape.channels, tile_.channels);
   inner_tiles_ = ceil_div(shape.inner, tile_.inner);
@@ -40,6 +53,7 @@ Tile Partition::tile(std::int64_t index) const {
   tile.outers = std::min(tile_.outer, shape_.outer - o * tile_.outer);
   tile.channels = std::min(tile_.channels, shape_.channels - tile.first_channel);
   tile.inner = std::min(tile_.inner, shape_.inner - i * tile_.inner);
+  tile.outers_per_run = outers_per_run_;
   tile.first_partial = (o * inner_tiles_ + i) * shape_.channels + tile.first_channel;
   return tile;
 }

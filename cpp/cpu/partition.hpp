@@ -1,5 +1,5 @@
 // How an (outer, channels, inner) array is cut into tiles. A tile is the unit of work of a thread
-// and a leaf of alpha's reduction, so the cut follows from the shape alone.
+// and a leaf of alpha's reduction, so the cut follows from the shape and the type alone.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,8 @@ namespace elulayer::cpu {
 
 class Partition {
  public:
-  explicit Partition(Shape shape);
+  // max_run: run_size of the type of the arithmetic.
+  Partition(Shape shape, std::int64_t max_run);
 
   std::int64_t tiles() const { return outer_tiles_ * channel_tiles_ * inner_tiles_; }
   Tile tile(std::int64_t index) const;
@@ -22,6 +23,7 @@ class Partition {
  private:
   Shape shape_;
   Shape tile_;  // of a tile that no border cuts short
+  std::int64_t outers_per_run_;
   std::int64_t outer_tiles_;
   std::int64_t channel_tiles_;
   std::int64_t inner_tiles_;

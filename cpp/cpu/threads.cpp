@@ -49,11 +49,11 @@ int choose_threads(int requested, std::int64_t elements) {
     throw std::invalid_argument("num_threads is " + std::to_string(requested) +
                                 "; 0 (the default) or a positive number is taken");
   }
-  if (in_forked_child.load()) {
+  const std::int64_t useful = elements / elements_per_thread;
+  if (useful < 2 || in_forked_child.load()) {
     return 1;
   }
   const int wanted = requested == 0 ? default_threads() : std::min(requested, most_threads());
-  const std::int64_t useful = std::max<std::int64_t>(elements / elements_per_thread, 1);
   return static_cast<int>(std::min<std::int64_t>(wanted, useful));
 }
 

@@ -21,7 +21,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from . import data
-from .functional import elu, elu_backward
+from .functional import elu, elu_backward, elu_double_backward, elu_with_memory
 from .layers import (
     BatchNormalizationLayer,
     ClassificationLayer,
@@ -54,5 +54,7 @@ __all__ = [
     "data",
     "elu",
     "elu_backward",
+    "elu_double_backward",
+    "elu_with_memory",
     "train_network",
 ]

@@ -1,9 +1,8 @@
-from typing import TypedDict, TypeVar
+from typing import Any, TypedDict
 
-import numpy as np
 import numpy.typing as npt
 
-_T = TypeVar("_T", np.float32, np.float64)
+_Array = npt.NDArray[Any]
 
 class _CpuInfo(TypedDict):
     compiled: tuple[str, ...]
@@ -12,27 +11,76 @@ class _CpuInfo(TypedDict):
     reason: str
     openmp: str | None
     threads: int
+    last_level_cache: int
 
 __version__: str
 
 def elu(
-    x: npt.NDArray[_T],
-    alpha: npt.NDArray[_T],
-    out: npt.NDArray[_T],
+    x: _Array,
+    alpha: _Array,
+    out: _Array,
+    outer: int,
+    channels: int,
+    inner: int,
+    num_threads: int,
+) -> None: ...
+def elu_with_memory(
+    x: _Array,
+    alpha: _Array,
+    out: _Array,
+    memory: _Array,
     outer: int,
     channels: int,
     inner: int,
     num_threads: int,
 ) -> None: ...
 def elu_backward(
-    grad: npt.NDArray[_T],
-    x: npt.NDArray[_T],
-    alpha: npt.NDArray[_T],
-    out: npt.NDArray[_T],
-    dalpha: npt.NDArray[_T],
+    grad: _Array,
+    x: _Array,
+    alpha: _Array,
+    out: _Array,
+    dalpha: _Array,
     outer: int,
     channels: int,
     inner: int,
     num_threads: int,
 ) -> None: ...
+def elu_backward_from_memory(
+    grad: _Array,
+    memory: _Array,
+    alpha: _Array,
+    out: _Array,
+    dalpha: _Array,
+    outer: int,
+    channels: int,
+    inner: int,
+    num_threads: int,
+) -> None: ...
+def elu_backward_from_output(
+    grad: _Array,
+    output: _Array,
+    alpha: _Array,
+    out: _Array,
+    dalpha: _Array,
+    outer: int,
+    channels: int,
+    inner: int,
+    num_threads: int,
+) -> None: ...
+def elu_double_backward(
+    v: _Array,
+    w: _Array,
+    grad: _Array,
+    x: _Array,
+    alpha: _Array,
+    dgrad: _Array,
+    dx: _Array,
+    dalpha: _Array,
+    outer: int,
+    channels: int,
+    inner: int,
+    num_threads: int,
+) -> None: ...
+def elu_plain(x: object, alpha: object, axis: object, /) -> Any: ...
+def elu_backward_plain(grad: object, x: object, alpha: object, axis: object, /) -> Any: ...
 def cpu_info() -> _CpuInfo: ...

@@ -1,27 +1,31 @@
 """The exponential linear unit and its gradients as functions of NumPy arrays.
 
-Here are the defaults, the checks and the coercions; the loops are in C++ (``cpp/cpu/kernels.cpp``).
+Here are the defaults; the checks are in ``_arguments.py``, the loops in C++
+(``cpp/cpu/kernels.cpp``).
 """
 
 from __future__ import annotations
 
-import math
-import operator
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _core
-from ._layout import dense, flat, in_layout_of, memory_order, same_layout
+from ._arguments import (
+    Result,
+    alpha_and_shape,
+    input_array,
+    input_like,
+    is_bfloat16,
+    thread_count,
+)
+from ._layout import flat
 
-__all__ = ["elu", "elu_backward"]
+__all__ = ["elu", "elu_backward", "elu_double_backward", "elu_with_memory"]
 
-_T = TypeVar("_T", np.float32, np.float64)
+_T = TypeVar("_T", bound=np.generic)
 _Array = npt.NDArray[Any]
-
-_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
-_DTYPE_NAMES = "float32 and float64"
 
 
 def elu(
@@ -39,11 +43,14 @@ def elu(
 
     Parameters
     ----------
-    x : ndarray of float32 or float64, shape (..., C, ...)
+    x : ndarray of float32, float64, float16 or bfloat16, shape (..., C, ...)
         With at least one dimension; NCHW and NC with the default `axis`. Any memory order that is
-        dense (NHWC, say, or a transpose) is read as it is; other strides are copied once.
+        dense (NHWC, say, or a transpose) is read as it is; other strides are copied once. bfloat16
+        is the dtype of the package ml_dtypes. The 16-bit types are computed in float32 and rounded
+        once.
     alpha : float or ndarray of shape (C,)
-        Python numbers, or values of x's dtype. They may be zero or negative.
+        Python numbers, or values of x's dtype (of float32 for the 16-bit types). They may be zero
+        or negative.
     axis : int
         The axis of the channels; not looked at where `alpha` is a scalar.
     out : ndarray, optional
@@ -82,35 +89,70 @@ def elu(
     >>> el.elu(np.array([-1.0, 0.0, 2.0]), 0.5)
     array([-0.31606028,  0.        ,  2.        ])
     """
-    x = dense(_input(x, "x"))
-    a, shape = _alpha_and_shape(x, alpha, axis)
-    threads = _threads(num_threads)
-    if out is None:
-        out = target = np.empty_like(x)
-    else:
-        _check_out(out, x)
-        a = _apart_from(out, a)
-        target = _target(out, x)
-    _core.elu(flat(x), a, flat(target), *shape, threads)
-    if target is not out:
-        out[...] = target
-    return out
+    if out is None and num_threads is None:
+        plain: npt.NDArray[_T] | None = _core.elu_plain(x, alpha, axis)
+        if plain is not None:
+            return plain
+    from_ = input_array(x, "x")
+    a, shape = alpha_and_shape(from_, alpha, axis)
+    threads = thread_count(num_threads)
+    result = Result(out, from_)
+    _core.elu(_memory(from_), result.apart(a), _memory(result.target), *shape, threads)
+    return result.finish()
 
 
-def elu_backward(
-    grad: npt.NDArray[_T],
+def elu_with_memory(
     x: npt.NDArray[_T],
     alpha: float | npt.ArrayLike = 1.0,
     *,
     axis: int = 1,
+    num_threads: int | None = None,
+) -> tuple[npt.NDArray[_T], npt.NDArray[_T]]:
+    """:func:`elu`, and the memory from which :func:`elu_backward` can start instead of from `x`.
+
+    Parameters
+    ----------
+    x, alpha, axis, num_threads
+        As for :func:`elu`.
+
+    Returns
+    -------
+    Z : ndarray of x's shape, dtype and memory order
+    memory : ndarray of x's shape, dtype and memory order
+        ``expm1(min(x, 0))``. Its sign bit is clear only where ``x > 0``: zeros of either sign in
+        `x` leave -0.0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`elu`.
+    """
+    x = input_array(x, "x")
+    a, shape = alpha_and_shape(x, alpha, axis)
+    threads = thread_count(num_threads)
+    z, memory = np.empty_like(x), np.empty_like(x)
+    _core.elu_with_memory(_memory(x), a, _memory(z), _memory(memory), *shape, threads)
+    return z, memory
+
+
+def elu_backward(
+    grad: npt.NDArray[_T],
+    x: npt.NDArray[_T] | None = None,
+    alpha: float | npt.ArrayLike = 1.0,
+    *,
+    memory: npt.NDArray[_T] | None = None,
+    output: npt.NDArray[_T] | None = None,
+    axis: int = 1,
     out: npt.NDArray[_T] | None = None,
     num_threads: int | None = None,
 ) -> tuple[npt.NDArray[_T], Any]:
-    """Gradients of a loss through :func:`elu`, from its input.
+    """Gradients of a loss through :func:`elu`.
 
     With ``g = dL/dZ``: ``dL/dX = g`` where ``x > 0`` and ``g * alpha * exp(x)`` elsewhere;
     ``dL/dalpha[c]`` is the sum over channel c of 0 where ``x > 0`` and ``g * expm1(x)`` elsewhere.
     It is not divided by the number of elements or observations.
+
+    Exactly one of `x`, `memory` and `output` is given.
 
     Parameters
     ----------
@@ -119,21 +161,33 @@ def elu_backward(
         its memory order is not x's.
     x, alpha, axis, num_threads
         As :func:`elu` had them.
+    memory : ndarray, optional
+        Instead of `x`: the memory of :func:`elu_with_memory`.
+    output : ndarray, optional
+        Instead of `x`: Z, the result of `elu`, so that a forward pass in place needs no copy of its
+        input. Every alpha must be positive.
     out : ndarray, optional
-        Where dL/dX goes: of x's shape and dtype. It may be `grad` or `x` itself.
+        Where dL/dX goes: of x's shape and dtype. It may be one of the arrays given.
 
     Returns
     -------
     dX : ndarray of x's shape, dtype and memory order
         `out` where it was given.
     dalpha : ndarray of shape (C,), or a NumPy scalar where `alpha` is one
-        Of x's dtype. Summed in float64 or better in an order that follows from the shape and the
-        memory order alone: the bits do not depend on the number of threads.
+        Of alpha's dtype. Summed in an order that follows from the shape and the memory order
+        alone: the bits do not depend on the number of threads.
 
     Raises
     ------
     TypeError, ValueError
-        As :func:`elu`, and for a `grad` that does not match `x`.
+        As :func:`elu`, for a `grad` that does not match `x`, and for an alpha that is not positive
+        where `output` is given.
+
+    Notes
+    -----
+    From `x`, dX is within 2 ULP. From `memory` and `output`, exp(x) is ``1 + expm1(x)`` with what
+    rounding has left of it: dX loses digits as x decreases, and is 0 below x = -17 in float32 and
+    -37 in float64.
 
     Examples
     --------
@@ -143,140 +197,120 @@ def elu_backward(
     >>> dalpha
     array([-1.49678528, -0.95021293])
     """
-    x = _input(x, "x")
-    grad = _input(grad, "grad")
-    if grad.dtype != x.dtype:
-        raise TypeError(f"grad has dtype {grad.dtype} and x has {x.dtype}; they must be the same")
-    if grad.shape != x.shape:
-        raise ValueError(f"grad has shape {grad.shape} and x has {x.shape}; they must be the same")
-    x = dense(x)
-    grad = in_layout_of(x, grad)
-    a, shape = _alpha_and_shape(x, alpha, axis)
-    threads = _threads(num_threads)
-    if out is None:
-        out = target = np.empty_like(x)
-    else:
-        _check_out(out, x)
-        a = _apart_from(out, a)
-        target = _target(out, grad, x)
-    dalpha = np.empty_like(a)
-    _core.elu_backward(flat(grad), flat(x), a, flat(target), dalpha, *shape, threads)
-    if target is not out:
-        out[...] = target
-    return out, dalpha[0] if np.ndim(alpha) == 0 else dalpha
-
-
-def _check_dtype(array: _Array, name: str) -> None:
-    dtype = array.dtype
-    if dtype in _DTYPES:
-        return
-    if dtype.newbyteorder("=") in _DTYPES:
-        raise TypeError(
-            f"{name} has dtype {dtype.str!r}, which is not in this machine's byte order; "
-            f"convert it with {name}.astype({name}.dtype.newbyteorder('='))"
-        )
-    raise TypeError(f"{name} has dtype {dtype}; {_DTYPE_NAMES} are taken")
-
-
-def _input(value: npt.ArrayLike, name: str) -> _Array:
-    """`value` as an array of a dtype that the kernels take."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array, whose mask would be ignored; fill it first")
-    array = np.asarray(value)
-    _check_dtype(array, name)
-    if array.ndim == 0:
-        raise ValueError(f"{name} has no dimension; an array with at least one is taken")
-    return array
-
-
-def _alpha_and_shape(
-    x: _Array, alpha: float | npt.ArrayLike, axis: int
-) -> tuple[_Array, tuple[int, int, int]]:
-    """Alpha as a vector of x's dtype, and dense x's memory as (outer, channels, inner)."""
-    a = _alpha_in_dtype(alpha, x.dtype)
-    if a.ndim == 0:
-        return a.reshape(1), (1, 1, x.size)
-    try:
-        axis = operator.index(axis)
-    except TypeError:
-        raise TypeError(f"axis is {axis!r}; an integer is taken") from None
-    if not -x.ndim <= axis < x.ndim:
-        raise ValueError(f"axis is {axis}; x has {x.ndim} dimensions")
-    channels = x.shape[axis]
-    if a.shape != (channels,):
+    if out is None and num_threads is None and memory is None and output is None:
+        plain = _core.elu_backward_plain(grad, x, alpha, axis)
+        if plain is not None:
+            return plain[0], plain[1][0] if type(alpha) is float else plain[1]
+    given = {
+        name: value
+        for name, value in (("x", x), ("memory", memory), ("output", output))
+        if value is not None
+    }
+    if len(given) != 1:
         raise ValueError(
-            f"alpha has shape {a.shape}; x has shape {x.shape} with {channels} channels on axis "
-            f"{axis}: a scalar or shape ({channels},) is taken"
+            f"exactly one of x, memory and output is taken, not {' and '.join(given) or 'none'}"
         )
-    a = np.require(a, requirements=["C", "A"])
-    if channels == 1:  # where an axis of length 1 stands in memory is not defined
-        return a, (1, 1, x.size)
-    order = memory_order(x)
-    position = order.index(axis % x.ndim)
-    outer = math.prod(x.shape[i] for i in order[:position])
-    inner = math.prod(x.shape[i] for i in order[position + 1 :])
-    return a, (outer, channels, inner)
+    ((name, value),) = given.items()
+    source = input_array(value, name)
+    grad = input_like(grad, "grad", source, name)
+    a, shape = alpha_and_shape(source, alpha, axis, name)
+    if name == "output" and not (a > 0).all():
+        raise ValueError(
+            f"alpha has {a[~(a > 0)][0]}; the gradients follow from the output only where every "
+            "alpha is greater than 0"
+        )
+    threads = thread_count(num_threads)
+    result = Result(out, source, grad)
+    dalpha = np.empty_like(a)
+    kernel = {
+        "x": _core.elu_backward,
+        "memory": _core.elu_backward_from_memory,
+        "output": _core.elu_backward_from_output,
+    }[name]
+    kernel(
+        _memory(grad),
+        _memory(source),
+        result.apart(a),
+        _memory(result.target),
+        dalpha,
+        *shape,
+        threads,
+    )
+    return result.finish(), dalpha[0] if np.ndim(alpha) == 0 else dalpha
 
 
-def _alpha_in_dtype(alpha: float | npt.ArrayLike, dtype: np.dtype[Any]) -> _Array:
-    """Alpha as an array of x's dtype: Python numbers are converted, arrays must have it."""
-    if isinstance(alpha, np.ma.MaskedArray):
-        raise TypeError("alpha is a masked array, whose mask would be ignored; fill it first")
-    numbers: Any = [alpha] if type(alpha) in (int, float) else alpha
-    if not isinstance(numbers, (list, tuple)) or any(type(n) not in (int, float) for n in numbers):
-        a = np.asarray(alpha)
-        _check_dtype(a, "alpha")
-        if a.dtype != dtype:
-            raise TypeError(
-                f"alpha has dtype {a.dtype} and x has {dtype}; "
-                "Python numbers or x's dtype are taken"
-            )
-        return a
-    largest = float(np.finfo(dtype).max)
-    for number in numbers:
-        # An infinity is one in every dtype; a comparison takes integers of any size.
-        if abs(number) > largest and not (isinstance(number, float) and math.isinf(number)):
-            raise ValueError(f"alpha has {number!r}, which is beyond the range of {dtype}")
-    return np.array(alpha, dtype=dtype)
+def elu_double_backward(
+    grad_dx: npt.NDArray[_T] | None,
+    grad_dalpha: float | npt.ArrayLike | None,
+    grad: npt.NDArray[_T],
+    x: npt.NDArray[_T],
+    alpha: float | npt.ArrayLike = 1.0,
+    *,
+    axis: int = 1,
+    num_threads: int | None = None,
+) -> tuple[npt.NDArray[_T], npt.NDArray[_T], Any]:
+    """Gradients of a loss through :func:`elu_backward`, as a gradient penalty needs them.
 
+    With v = `grad_dx`, w = `grad_dalpha` and g = `grad`:
 
-def _threads(num_threads: int | None) -> int:
-    """`num_threads` as the kernels take it: 0 for OpenMP's own setting."""
-    if num_threads is None:
-        return 0
-    if isinstance(num_threads, bool) or not isinstance(num_threads, (int, np.integer)):
-        raise TypeError(f"num_threads is {num_threads!r}; None or a positive integer is taken")
-    if not 1 <= num_threads < 2**31:
-        raise ValueError(f"num_threads is {num_threads}; None or a positive integer is taken")
-    return int(num_threads)
+    ===================  =========  ======================================
+    ..                   x > 0      otherwise
+    ===================  =========  ======================================
+    dL/dgrad             v          v * alpha * exp(x) + w * expm1(x)
+    dL/dX                0          g * exp(x) * (v * alpha + w)
+    term of dL/dalpha    0          v * g * exp(x)
+    ===================  =========  ======================================
 
+    Parameters
+    ----------
+    grad_dx : ndarray of x's shape and dtype, or None for zeros
+        The gradient of the loss with respect to the dX of `elu_backward`.
+    grad_dalpha : scalar or array of alpha's shape and dtype, or None for zeros
+        The gradient of the loss with respect to its dalpha.
+    grad, x, alpha, axis, num_threads
+        As `elu_backward` had them.
 
-def _check_out(out: _Array, x: _Array) -> None:
-    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
-        raise TypeError(f"out is a {type(out).__name__}; an ndarray is taken")
-    if out.dtype != x.dtype or not out.dtype.isnative:
-        raise ValueError(f"out has dtype {out.dtype.str!r}; the result has {x.dtype.str!r}")
-    if out.shape != x.shape:
-        raise ValueError(f"out has shape {out.shape}; the result has {x.shape}")
-    if not out.flags.writeable:
-        raise ValueError(f"out is read-only; the result of shape {x.shape} cannot be written to it")
+    Returns
+    -------
+    dgrad, dX : ndarray of x's shape, dtype and memory order
+    dalpha : ndarray of shape (C,), or a NumPy scalar where `alpha` is one
 
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`elu_backward`, and for a `grad_dx` or `grad_dalpha` that does not match.
 
-def _apart_from(out: _Array, alpha: _Array) -> _Array:
-    """Alpha, copied where writing to `out` could change it."""
-    return alpha.copy() if np.may_share_memory(out, alpha) else alpha
-
-
-def _target(out: _Array, *inputs: _Array) -> _Array:
-    """`out` itself where the kernels can write to it, else a temporary in the inputs' layout.
-
-    They can where it has the inputs' layout and is the same memory as an input or apart from it.
+    Notes
+    -----
+    Computed in float64 for every dtype and rounded once.
     """
-    x = inputs[-1]
-    if not same_layout(out, x) or not out.flags.aligned:
-        return np.empty_like(x)
-    for array in inputs:
-        same = out is array or out.ctypes.data == array.ctypes.data
-        if not same and np.may_share_memory(out, array):
-            return np.empty_like(x)
-    return out
+    x = input_array(x, "x")
+    grad = input_like(grad, "grad", x, "x")
+    a, shape = alpha_and_shape(x, alpha, axis)
+    v = np.zeros_like(x) if grad_dx is None else input_like(grad_dx, "grad_dx", x, "x")
+    w = np.zeros(a.shape, a.dtype) if grad_dalpha is None else _vector(grad_dalpha, a, alpha)
+    threads = thread_count(num_threads)
+    dgrad, dx, dalpha = np.empty_like(x), np.empty_like(x), np.empty_like(a)
+    _core.elu_double_backward(
+        *(_memory(v), w, _memory(grad), _memory(x), a, _memory(dgrad), _memory(dx), dalpha),
+        *shape,
+        threads,
+    )
+    return dgrad, dx, dalpha[0] if np.ndim(alpha) == 0 else dalpha
+
+
+def _vector(value: float | npt.ArrayLike, a: _Array, alpha: Any) -> _Array:
+    """`grad_dalpha` as a vector like alpha's `a`."""
+    array = np.asarray(value)
+    python_number = type(value) in (int, float)
+    if array.dtype != a.dtype and not python_number:
+        raise TypeError(f"grad_dalpha has dtype {array.dtype} and alpha {a.dtype}")
+    if array.shape != np.shape(alpha):
+        raise ValueError(f"grad_dalpha has shape {array.shape} and alpha {np.shape(alpha)}")
+    return np.ascontiguousarray(array, dtype=a.dtype).reshape(a.shape)
+
+
+def _memory(array: _Array) -> _Array:
+    """Return a dense array's memory as the kernels take it: bfloat16 as uint16."""
+    memory = flat(array)
+    return memory.view(np.uint16) if is_bfloat16(memory.dtype) else memory

@@ -29,6 +29,9 @@ class CpuInfo:
         The OpenMP runtime, None for a build without one.
     threads : int
         How many threads a large array gets by default.
+    last_level_cache : int
+        Bytes of the last level of cache, as the operating system reports it, 0 if it does not. A
+        call on arrays that are larger together writes its result past the caches.
     """
 
     compiled: tuple[str, ...]
@@ -37,6 +40,7 @@ class CpuInfo:
     reason: str
     openmp: str | None
     threads: int
+    last_level_cache: int
 
 
 def cpu_info() -> CpuInfo:

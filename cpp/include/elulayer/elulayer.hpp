@@ -15,6 +15,8 @@
 
 #include <cstdint>
 
+#include "elulayer/types.hpp"
+
 namespace elulayer {
 
 // A dense array seen as (outer, channels, inner), inner varying fastest.
@@ -25,25 +27,57 @@ struct Shape {
   std::int64_t inner = 1;
 };
 
-// Z = elu(X).
-//   x, z    outer * channels * inner elements; z may be x, and overlaps it in no other way
-//   alpha   channels elements
-//   num_threads   0: as many as OpenMP's own setting says. Small arrays, and processes forked from
-//                 one that had loaded this library, use one thread.
-// Throws std::invalid_argument for a negative extent, more than 2^63 - 1 elements or a negative
-// num_threads, and std::runtime_error where the environment's ELULAYER_ISA cannot be used.
-void elu(const float* x, const float* alpha, float* z, Shape shape, int num_threads = 0);
-void elu(const double* x, const double* alpha, double* z, Shape shape, int num_threads = 0);
+// The functions below exist for T = float, double, float16 and bfloat16. alpha and its gradient are
+// of type Arithmetic<T>: float for the 16-bit types, which are computed in float and rounded once.
+//
+// In all of them arrays have outer * channels * inner elements and alphas `channels` elements. A
+// result may be the same memory as an array that is read, and overlaps those in no other way; two
+// results are apart. num_threads = 0 takes as many threads as OpenMP's own setting says; small
+// arrays, and processes forked from one that had loaded this library, use one thread. The bits of
+// dalpha depend on the values and the shape, those of the other results on the values alone, and
+// none on the number of threads.
+//
+// They throw std::invalid_argument for a negative extent, more than 2^63 - 1 elements or a negative
+// num_threads, std::runtime_error where the environment's ELULAYER_ISA cannot be used, and
+// std::bad_alloc, each before anything is written.
 
-// dX = dL/dX and dalpha = dL/dalpha, both from X, in one pass.
-//   grad, x, dx     outer * channels * inner elements; dx may be grad or x, and overlaps them in no
-//                   other way
-//   alpha, dalpha   channels elements, apart from each other
-// The bits of dalpha depend on the values and the shape, not on the number of threads.
-// Throws as elu does, and std::bad_alloc before anything is written.
-void elu_backward(const float* grad, const float* x, const float* alpha, float* dx, float* dalpha,
-                  Shape shape, int num_threads = 0);
-void elu_backward(const double* grad, const double* x, const double* alpha, double* dx,
-                  double* dalpha, Shape shape, int num_threads = 0);
+// Z = elu(X).
+template <class T>
+void elu(const T* x, const Arithmetic<T>* alpha, T* z, Shape shape, int num_threads = 0);
+
+// Z, and memory = expm1(min(x, 0)) for elu_backward_from_memory: -0 for x = 0 of either sign, +0
+// for x > 0 only.
+template <class T>
+void elu_with_memory(const T* x, const Arithmetic<T>* alpha, T* z, T* memory, Shape shape,
+                     int num_threads = 0);
+
+// dX = dL/dX and dalpha = dL/dalpha from grad = dL/dZ and X, in one pass.
+template <class T>
+void elu_backward(const T* grad, const T* x, const Arithmetic<T>* alpha, T* dx,
+                  Arithmetic<T>* dalpha, Shape shape, int num_threads = 0);
+
+// The same from elu_with_memory's memory, without X. dX has an error of up to |g alpha| times half
+// a last place of 1: it loses digits as x decreases, and all of them below x = -17 (-37 in double).
+template <class T>
+void elu_backward_from_memory(const T* grad, const T* memory, const Arithmetic<T>* alpha, T* dx,
+                              Arithmetic<T>* dalpha, Shape shape, int num_threads = 0);
+
+// The same from Z alone, as for a forward pass in place. Every alpha must be positive, or the sign
+// of Z does not tell that of X: std::invalid_argument otherwise. dX loses digits as from memory.
+template <class T>
+void elu_backward_from_output(const T* grad, const T* z, const Arithmetic<T>* alpha, T* dx,
+                              Arithmetic<T>* dalpha, Shape shape, int num_threads = 0);
+
+// The gradients of a loss through elu_backward, computed in double. With v = dL/d(dX) and, per
+// channel, w = dL/d(dalpha):
+//
+//                          x > 0    otherwise
+//   dL/dgrad               v        v * a * exp(x) + w * expm1(x)
+//   dL/dX                  0        g * exp(x) * (v * a + w)
+//   term of dL/dalpha[c]   0        v * g * exp(x)
+template <class T>
+void elu_double_backward(const T* v, const Arithmetic<T>* w, const T* grad, const T* x,
+                         const Arithmetic<T>* alpha, T* dgrad, T* dx, Arithmetic<T>* dalpha,
+                         Shape shape, int num_threads = 0);
 
 }  // namespace elulayer

@@ -1,0 +1,183 @@
+// Blocks of array elements, as the loops read and write them: in the type of the arithmetic, from
+// and to memory. Internal linkage only: compiled once for each instruction set.
+#pragma once
+
+#include "cpu/kernels.hpp"
+#include "math/half.hpp"
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+namespace elulayer::cpu {
+namespace {
+
+// Conversions -------------------------------------------------------------------------------------
+
+template <class S>
+inline void convert(const S* from, float* to, int n) {
+#pragma omp simd
+  for (int i = 0; i < n; ++i) {
+    to[i] = to_float(from[i]);
+  }
+}
+
+template <class S>
+inline void convert(const float* from, S* to, int n) {
+#pragma omp simd
+  for (int i = 0; i < n; ++i) {
+    from_float(from[i], to[i]);
+  }
+}
+
+#if defined(__F16C__)
+// The machine's own conversions: eight at a time.
+inline void convert(const float16* from, float* to, int n) {
+  int i = 0;
+  for (; i + 8 <= n; i += 8) {
+    _mm256_storeu_ps(to + i,
+                     _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i))));
+  }
+  for (; i < n; ++i) {
+    to[i] = to_float(from[i]);
+  }
+}
+
+inline void convert(const float* from, float16* to, int n) {
+  int i = 0;
+  for (; i + 8 <= n; i += 8) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i),
+                     _mm256_cvtps_ph(_mm256_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT));
+  }
+  for (; i < n; ++i) {
+    from_float(from[i], to[i]);
+  }
+}
+#endif
+
+// A double result of float or 16-bit arrays is rounded once.
+inline void round_to(double from, double& to) { to = from; }
+inline void round_to(double from, float& to) { to = static_cast<float>(from); }
+
+// Double to float with its last bit set where the conversion was not exact: rounding that to 16
+// bits is rounding the double.
+inline float round_to_odd(double value) {
+  const float nearest = static_cast<float>(value);
+  const double difference = value - static_cast<double>(nearest);
+  const bool exact = !(difference != 0.0) || !is_finite(nearest);
+  if (exact || (to_bits(nearest) & 1) != 0) {
+    return nearest;
+  }
+  const bool away = (difference > 0.0) == (nearest > 0.0f || (nearest == 0.0f && value > 0.0));
+  return from_bits<float>(away ? to_bits(nearest) | 1 : to_bits(nearest) - 1);
+}
+
+inline void round_to(double from, float16& to) { from_float(round_to_odd(from), to); }
+inline void round_to(double from, bfloat16& to) { from_float(round_to_odd(from), to); }
+
+inline double to_double(double value) { return value; }
+inline double to_double(float value) { return static_cast<double>(value); }
+inline double to_double(float16 value) { return static_cast<double>(to_float(value)); }
+inline double to_double(bfloat16 value) { return static_cast<double>(to_float(value)); }
+
+// Reading -----------------------------------------------------------------------------------------
+
+// Whether numbers of type S are computed in that type.
+template <class S>
+constexpr bool is_arithmetic = sizeof(S) == sizeof(Arithmetic<S>);
+
+// n numbers in the type of the arithmetic: the array's own memory, or `buffer`.
+template <class S>
+inline const Arithmetic<S>* read(const S* from, Arithmetic<S>* buffer, int n) {
+  if constexpr (is_arithmetic<S>) {
+    return from;
+  } else {
+    convert(from, buffer, n);
+    return buffer;
+  }
+}
+
+// Writing -----------------------------------------------------------------------------------------
+
+#if defined(__AVX512F__)
+constexpr int stream_bytes = 64;
+inline void stream(void* to, const void* from) {
+  _mm512_stream_si512(static_cast<__m512i*>(to), _mm512_loadu_si512(from));
+}
+#elif defined(__AVX__)
+constexpr int stream_bytes = 32;
+inline void stream(void* to, const void* from) {
+  _mm256_stream_si256(static_cast<__m256i*>(to),
+                      _mm256_loadu_si256(static_cast<const __m256i*>(from)));
+}
+#elif defined(__SSE2__)
+constexpr int stream_bytes = 16;
+inline void stream(void* to, const void* from) {
+  _mm_stream_si128(static_cast<__m128i*>(to), _mm_loadu_si128(static_cast<const __m128i*>(from)));
+}
+#else
+constexpr int stream_bytes = 16;
+inline void stream(void* to, const void* from) { __builtin_memcpy(to, from, stream_bytes); }
+#endif
+
+// Whole cache lines go past the caches; the lines that the block shares with its neighbours do not.
+template <class S>
+inline void stream_block(const S* from, S* to, int n) {
+  constexpr int line = 64 / static_cast<int>(sizeof(S));
+  const int misaligned = static_cast<int>(reinterpret_cast<uintptr_t>(to) % 64 / sizeof(S));
+  const int head = misaligned == 0 ? 0 : line - misaligned;
+  int i = 0;
+  for (; i < head && i < n; ++i) {
+    to[i] = from[i];
+  }
+  for (; i + line <= n; i += line) {
+    for (int part = 0; part < line; part += stream_bytes / static_cast<int>(sizeof(S))) {
+      stream(to + i + part, from + i + part);
+    }
+  }
+  for (; i < n; ++i) {
+    to[i] = from[i];
+  }
+}
+
+// Streamed stores are ordered with others only by this.
+inline void finish_stores(Store store) {
+#if defined(__SSE2__)
+  if (store == Store::streamed) {
+    _mm_sfence();
+  }
+#else
+  static_cast<void>(store);
+#endif
+}
+
+// Where the loops write a block's results: the array itself if that is allowed, or `buffer`.
+template <class S>
+inline Arithmetic<S>* target(S* to, Arithmetic<S>* buffer, Store store) {
+  if constexpr (is_arithmetic<S>) {
+    return store == Store::direct ? to : buffer;
+  } else {
+    return buffer;
+  }
+}
+
+// Brings n <= 1024 results from their target to the array.
+template <class S>
+inline void write(const Arithmetic<S>* from, S* to, int n, Store store) {
+  if constexpr (is_arithmetic<S>) {
+    if (store == Store::streamed) {
+      stream_block(from, to, n);
+    } else if (from != to) {
+      __builtin_memcpy(to, from, static_cast<size_t>(n) * sizeof(S));
+    }
+  } else if (store == Store::streamed) {
+    S rounded[1024];
+    convert(from, rounded, n);
+    stream_block(rounded, to, n);
+  } else {
+    convert(from, to, n);
+  }
+}
+
+}  // namespace
+}  // namespace elulayer::cpu
