@@ -114,7 +114,7 @@ def kernel_commands(compiled):
 
 
 # The `omp simd` loops, by file and function, and how often each is compiled: for float and double,
-# for one alpha and one per element, and in three modes of backward; for two 16-bit types; for double.
+# for one alpha and one per element, in three modes of backward; for two 16-bit types; for double.
 SIMD_LOOPS = {
     ("kernels.cpp", "forward_short"): 4,
     ("kernels.cpp", "forward_any"): 4,

@@ -5,6 +5,10 @@
 #include <cmath>
 #include <cstdint>
 #include <exception>
+#include <functional>
+#include <initializer_list>
+#include <limits>
+#include <new>
 #include <utility>
 
 #include "arrays.hpp"
@@ -64,7 +68,11 @@ py::object new_array(int type, int dimensions, const Py_intptr_t* extents) {
   return py::reinterpret_steal<py::object>(array);
 }
 
-py::object new_array_like(PyObject* x) {
+// `out`, or a new array like x where it is None.
+py::object result_array(PyObject* out, PyObject* x) {
+  if (out != Py_None) {
+    return py::reinterpret_borrow<py::object>(out);
+  }
   const auto* const array = py::detail::array_proxy(x);
   return new_array(type_of(x), array->nd, array->dimensions);
 }
@@ -75,7 +83,64 @@ struct Arguments {
   Shape shape;
   const T* alpha = nullptr;
   T scalar = T(0);
+  int num_threads = 0;
 };
+
+// The bytes of a C-contiguous array.
+struct Bytes {
+  const char* begin;
+  const char* end;
+};
+
+template <class T>
+Bytes bytes_of(PyObject* array) {
+  const auto* const proxy = py::detail::array_proxy(array);
+  Py_intptr_t size = 1;
+  for (int i = 0; i < proxy->nd; ++i) {
+    size *= proxy->dimensions[i];
+  }
+  return {proxy->data, proxy->data + size * static_cast<Py_intptr_t>(sizeof(T))};
+}
+
+bool apart(const Bytes& a, const Bytes& b) {
+  const std::less_equal<> before;
+  return before(a.end, b.begin) || before(b.end, a.begin);
+}
+
+// None, or a plain array that the kernels can write to: the same memory as an input or apart from
+// it, and apart from alpha.
+template <class T>
+bool is_plain_out(PyObject* out, std::initializer_list<PyObject*> inputs, PyObject* alpha) {
+  if (out == Py_None) {
+    return true;
+  }
+  if (!is_plain(out) || !same_shape_and_type(out, *inputs.begin()) ||
+      (py::detail::array_proxy(out)->flags & npy_api::NPY_ARRAY_WRITEABLE_) == 0) {
+    return false;
+  }
+  const Bytes to = bytes_of<T>(out);
+  for (PyObject* const input : inputs) {
+    const Bytes from = bytes_of<T>(input);
+    if (from.begin != to.begin && !apart(from, to)) {
+      return false;
+    }
+  }
+  return PyFloat_CheckExact(alpha) || apart(bytes_of<T>(alpha), to);
+}
+
+// None, or a positive int.
+bool read_threads(PyObject* object, int& num_threads) {
+  if (object == Py_None) {
+    return true;
+  }
+  if (!PyLong_CheckExact(object)) {
+    return false;
+  }
+  int overflow = 0;
+  const long value = PyLong_AsLongAndOverflow(object, &overflow);
+  num_threads = static_cast<int>(value);
+  return overflow == 0 && value > 0 && value <= std::numeric_limits<int>::max();
+}
 
 // False where alpha and axis do not make a plain call.
 template <class T>
@@ -118,29 +183,32 @@ bool read_alpha(PyObject* x, PyObject* alpha, PyObject* axis_object, Arguments<T
 }
 
 template <class T>
-py::object elu_of(PyObject* x, PyObject* alpha, PyObject* axis) {
+py::object elu_of(PyObject* x, PyObject* alpha, PyObject* axis, PyObject* out, PyObject* threads) {
   Arguments<T> arguments;
-  if (!read_alpha(x, alpha, axis, arguments)) {
+  if (!read_alpha(x, alpha, axis, arguments) || !read_threads(threads, arguments.num_threads) ||
+      !is_plain_out<T>(out, {x}, alpha)) {
     return py::none();
   }
-  py::object z = new_array_like(x);
+  py::object z = result_array(out, x);
   const T* const from = data_of<const T>(x);
   T* const to = data_of<T>(z.ptr());
   {
     const py::gil_scoped_release release;
-    elu(from, arguments.alpha, to, arguments.shape);
+    elu(from, arguments.alpha, to, arguments.shape, arguments.num_threads);
   }
   return z;
 }
 
 template <class T>
-py::object elu_backward_of(PyObject* grad, PyObject* x, PyObject* alpha, PyObject* axis) {
+py::object elu_backward_of(PyObject* grad, PyObject* x, PyObject* alpha, PyObject* axis,
+                           PyObject* out, PyObject* threads) {
   Arguments<T> arguments;
-  if (!read_alpha(x, alpha, axis, arguments)) {
+  if (!read_alpha(x, alpha, axis, arguments) || !read_threads(threads, arguments.num_threads) ||
+      !is_plain_out<T>(out, {x, grad}, alpha)) {
     return py::none();
   }
   const Py_intptr_t channels = arguments.shape.channels;
-  py::object dx = new_array_like(x);
+  py::object dx = result_array(out, x);
   py::object dalpha = new_array(type_of(x), 1, &channels);
   const T* const g = data_of<const T>(grad);
   const T* const from = data_of<const T>(x);
@@ -148,7 +216,7 @@ py::object elu_backward_of(PyObject* grad, PyObject* x, PyObject* alpha, PyObjec
   T* const da = data_of<T>(dalpha.ptr());
   {
     const py::gil_scoped_release release;
-    elu_backward(g, from, arguments.alpha, to, da, arguments.shape);
+    elu_backward(g, from, arguments.alpha, to, da, arguments.shape, arguments.num_threads);
   }
   return py::make_tuple(std::move(dx), std::move(dalpha));
 }
@@ -173,16 +241,16 @@ PyObject* call(Py_ssize_t count, const Function& function) {
 }
 
 PyObject* elu_plain(PyObject*, PyObject* const* args, Py_ssize_t count) {
-  return call<3>(count, [args]() -> py::object {
+  return call<5>(count, [args]() -> py::object {
     PyObject* const x = args[0];
     if (!is_plain(x)) {
       return py::none();
     }
     switch (type_of(x)) {
       case npy_float32:
-        return elu_of<float>(x, args[1], args[2]);
+        return elu_of<float>(x, args[1], args[2], args[3], args[4]);
       case npy_float64:
-        return elu_of<double>(x, args[1], args[2]);
+        return elu_of<double>(x, args[1], args[2], args[3], args[4]);
       default:
         return py::none();
     }
@@ -190,7 +258,7 @@ PyObject* elu_plain(PyObject*, PyObject* const* args, Py_ssize_t count) {
 }
 
 PyObject* elu_backward_plain(PyObject*, PyObject* const* args, Py_ssize_t count) {
-  return call<4>(count, [args]() -> py::object {
+  return call<6>(count, [args]() -> py::object {
     PyObject* const grad = args[0];
     PyObject* const x = args[1];
     if (!is_plain(x) || !is_plain(grad) || !same_shape_and_type(grad, x)) {
@@ -198,9 +266,9 @@ PyObject* elu_backward_plain(PyObject*, PyObject* const* args, Py_ssize_t count)
     }
     switch (type_of(x)) {
       case npy_float32:
-        return elu_backward_of<float>(grad, x, args[2], args[3]);
+        return elu_backward_of<float>(grad, x, args[2], args[3], args[4], args[5]);
       case npy_float64:
-        return elu_backward_of<double>(grad, x, args[2], args[3]);
+        return elu_backward_of<double>(grad, x, args[2], args[3], args[4], args[5]);
       default:
         return py::none();
     }
@@ -214,9 +282,9 @@ PyCFunction as_method(Function* function) {
 }
 
 PyMethodDef methods[] = {
-    {"elu_plain", as_method(elu_plain), METH_FASTCALL, "elu_plain(x, alpha, axis, /)\n--\n\n"},
+    {"elu_plain", as_method(elu_plain), METH_FASTCALL, "elu_plain(x, alpha, axis, out, num_threads, /)\n--\n\n"},
     {"elu_backward_plain", as_method(elu_backward_plain), METH_FASTCALL,
-     "elu_backward_plain(grad, x, alpha, axis, /)\n--\n\n"},
+     "elu_backward_plain(grad, x, alpha, axis, out, num_threads, /)\n--\n\n"},
     {nullptr, nullptr, 0, nullptr},
 };
 

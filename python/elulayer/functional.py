@@ -89,10 +89,9 @@ def elu(
     >>> el.elu(np.array([-1.0, 0.0, 2.0]), 0.5)
     array([-0.31606028,  0.        ,  2.        ])
     """
-    if out is None and num_threads is None:
-        plain: npt.NDArray[_T] | None = _core.elu_plain(x, alpha, axis)
-        if plain is not None:
-            return plain
+    plain: npt.NDArray[_T] | None = _core.elu_plain(x, alpha, axis, out, num_threads)
+    if plain is not None:
+        return plain
     from_ = input_array(x, "x")
     a, shape = alpha_and_shape(from_, alpha, axis)
     threads = thread_count(num_threads)
@@ -197,8 +196,8 @@ def elu_backward(
     >>> dalpha
     array([-1.49678528, -0.95021293])
     """
-    if out is None and num_threads is None and memory is None and output is None:
-        plain = _core.elu_backward_plain(grad, x, alpha, axis)
+    if memory is None and output is None:
+        plain = _core.elu_backward_plain(grad, x, alpha, axis, out, num_threads)
         if plain is not None:
             return plain[0], plain[1][0] if type(alpha) is float else plain[1]
     given = {
