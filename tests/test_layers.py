@@ -64,6 +64,32 @@ def blog_backward(layer):
     return backward
 
 
+@pytest.mark.parametrize("backward_from", ["input", "memory", "output"])
+def test_elu_backward_from(backward_from):
+    rng = np.random.default_rng(3)
+    X, dLdZ = rng.normal(size=(2, 4, 3, 5, 5))
+    layer = el.ELULayer(3, alpha=[0.5, 1.25, 2], backward_from=backward_from)
+    check_gradients(layer, X)
+    Z, memory = layer.forward(X)
+    assert (memory is not None) == (backward_from == "memory")
+    # What is not named is not read.
+    arrays = {"input": (X, None, None), "memory": (X, None, memory), "output": (X, Z, None)}
+    x, z, m = arrays[backward_from]
+    dLdX, dLdalpha = layer.backward(x, z, dLdZ, m)
+    expected, expected_alpha = el.ELULayer(3, alpha=[0.5, 1.25, 2]).backward(X, Z, dLdZ, None)
+    np.testing.assert_allclose(dLdX, expected, rtol=1e-12)
+    np.testing.assert_allclose(dLdalpha, expected_alpha, rtol=1e-6)
+
+
+def test_elu_backward_from_is_checked():
+    with pytest.raises(ValueError, match="backward_from must be 'input', 'memory' or 'output'"):
+        el.ELULayer(3, backward_from="Z")
+    layer = el.ELULayer(1, alpha=-0.5, backward_from="output")
+    X = np.ones((1, 1, 2))
+    with pytest.raises(ValueError, match=r"alpha has -0\.5; the gradients follow from the output"):
+        layer.backward(X, X, X, None)
+
+
 def test_elu_gradients():
     X = off_the_kink(np.random.default_rng(1), (3, 4, 2, 3))
     check_gradients(el.ELULayer(4, rng=0), X)

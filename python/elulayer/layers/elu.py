@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import functional
-from .._checks import integer
+from .._checks import choice, integer
 from .._typing import FloatArray
 from .base import Layer
 
@@ -30,6 +30,10 @@ class ELULayer(Layer):
         First values of alpha; without it they are drawn uniformly from [0, 1).
     learnable : bool
         Whether training updates alpha.
+    backward_from : {"input", "memory", "output"}
+        What `backward` computes the gradients from: X; the memory of `forward`, as a reader of the
+        blog does; or Z, which needs every alpha to be positive. Only X keeps the gradient's
+        accuracy far below 0; see `elulayer.elu_backward`.
     rng : None, int or numpy.random.Generator
         Source, or seed, of the draw. Without `alpha` and `rng`, training draws anew from its own
         seed, so that a seeded run repeats; values that were assigned to alpha since are kept.
@@ -55,6 +59,7 @@ class ELULayer(Layer):
         *,
         alpha: npt.ArrayLike | None = None,
         learnable: bool = True,
+        backward_from: str = "input",
         rng: int | np.random.Generator | None = None,
     ) -> None:
         self.name = name
@@ -80,6 +85,7 @@ class ELULayer(Layer):
                 )
             self.alpha = np.broadcast_to(values, (self.num_channels,)).copy()
         self.learnable = learnable
+        self.backward_from = choice("backward_from", backward_from, ("input", "memory", "output"))
 
     @property
     def learnable(self) -> bool:
@@ -105,7 +111,8 @@ class ELULayer(Layer):
 
         Parameters
         ----------
-        X : ndarray of shape (N, num_channels, ...), float32 or float64
+        X : ndarray of shape (N, num_channels, ...)
+            Of a dtype that `elulayer.elu` takes.
 
         Returns
         -------
@@ -120,10 +127,23 @@ class ELULayer(Layer):
         Z: FloatArray = functional.elu(X, alpha, axis=1)
         return Z
 
+    def forward(self, X: FloatArray) -> tuple[FloatArray, Any]:
+        """Apply the unit at training time.
+
+        Returns
+        -------
+        Z : ndarray of X's shape and dtype
+        memory : ndarray or None
+            expm1(min(X, 0)) if `backward` is to start from it.
+        """
+        if self.backward_from != "memory":
+            return self.predict(X), None
+        return functional.elu_with_memory(X, self._alpha_for(X), axis=1)
+
     def backward(
         self, X: FloatArray, Z: FloatArray, dLdZ: FloatArray, memory: Any
     ) -> tuple[FloatArray, FloatArray]:
-        """Compute dLdX and dLdalpha from X; Z and memory are not used.
+        """Compute dLdX and dLdalpha from X, memory or Z, as `backward_from` says.
 
         Returns
         -------
@@ -133,7 +153,13 @@ class ELULayer(Layer):
             Per channel, the sum of expm1(X) * dLdZ where X <= 0.
         """
         alpha = self._alpha_for(X)
-        dLdX, dLdalpha = functional.elu_backward(dLdZ, X, alpha, axis=1)
+        sources: dict[str, dict[str, Any]] = {
+            "input": {"x": X},
+            "memory": {"memory": memory},
+            "output": {"output": Z},
+        }
+        source = sources[self.backward_from]
+        dLdX, dLdalpha = functional.elu_backward(dLdZ, alpha=alpha, axis=1, **source)
         return dLdX, np.asarray(dLdalpha, dtype=np.asarray(self.alpha).dtype)
 
     def _alpha_for(self, X: FloatArray) -> FloatArray:
@@ -143,5 +169,4 @@ class ELULayer(Layer):
                 f"ELULayer{name} has {self.num_channels} channels; its input of shape "
                 f"{X.shape} must have as many on axis 1"
             )
-        dtype = X.dtype if X.dtype in (np.float32, np.float64) else np.float32
-        return np.asarray(self.alpha, dtype=dtype)
+        return np.asarray(self.alpha, dtype=np.float64 if X.dtype == np.float64 else np.float32)
