@@ -7,18 +7,19 @@ ARGS ?=
 BIN := $(VENV)/bin
 SOURCES := $(shell find cpp python CMakeLists.txt pyproject.toml -type f \
              -not -path '*/__pycache__/*' -not -name '*.pyc')
-CPP := $(shell find cpp tests/cpp -name '*.cpp' -o -name '*.hpp')
+CPP := $(shell find cpp tests/cpp bench/native -name '*.cpp' -o -name '*.hpp')
 # An unset WERROR leaves compiler warnings as warnings.
 ifdef WERROR
 PIP_FLAGS += -C cmake.define.ELULAYER_WERROR=ON
 endif
 
-.PHONY: help train test accuracy bench-training lint format clean
+.PHONY: help train test accuracy bench bench-native bench-training lint format clean
 
 help:
 	@echo "make train            install into $(VENV) and run the blog's training run"
 	@echo "make test             install into $(VENV) and run the tests"
 	@echo "make accuracy         the error of all 2^32 float32 inputs (about five minutes)"
+	@echo "make bench            native benchmarks, and the functions beside their peers (installs those)"
 	@echo "make bench-training   the training run beside torch (installs torch)"
 	@echo "make lint             formatting, linting, types, stubs"
 	@echo "make format           format the Python and C++ sources"
@@ -38,6 +39,18 @@ accuracy: $(VENV)/.installed-test
 	for isa in $$($(BIN)/python -c 'import elulayer; print(*elulayer.cpu_info().usable)'); do \
 	  ELULAYER_ISA=$$isa build/accuracy/tests/cpp/accuracy $(ARGS) || exit 1; done
 
+# The native benchmarks need the library Google Benchmark (Debian: libbenchmark-dev).
+bench-native: $(VENV)/.installed-bench
+	PATH="$(abspath $(BIN)):$$PATH" cmake -S . -B build/bench -G Ninja -DCMAKE_BUILD_TYPE=Release \
+	  -DELULAYER_BENCHMARKS=ON > /dev/null
+	PATH="$(abspath $(BIN)):$$PATH" cmake --build build/bench --target elu_benchmark > /dev/null
+	$(BIN)/python bench/native_table.py build/bench/bench/native/elu_benchmark
+
+bench: $(VENV)/.installed-bench
+	@$(MAKE) bench-native || echo "The native benchmarks are left out: see the message above." >&2
+	native=bench/results/native-$$($(BIN)/python -c 'import elulayer; print(elulayer.cpu_info().active)').json; \
+	  test -e $$native && set -- --native $$native; $(BIN)/python bench/compare.py "$$@" $(ARGS)
+
 bench-training: $(VENV)/.installed-bench
 	$(BIN)/python bench/training.py $(ARGS)
 
@@ -49,7 +62,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/stubtest elulayer._core
 	PATH="$(abspath $(BIN)):$$PATH" cmake -S . -B build/tidy -G Ninja -DCMAKE_BUILD_TYPE=Release \
 	  -DELULAYER_OPENMP=OFF -DELULAYER_TESTS=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON > /dev/null
-	$(BIN)/clang-tidy --quiet -p build/tidy $(filter-out cpp/bindings/% tests/%, $(filter %.cpp, $(CPP)))
+	$(BIN)/clang-tidy --quiet -p build/tidy $(filter-out cpp/bindings/% tests/% bench/%, $(filter %.cpp, $(CPP)))
 	$(BIN)/python tools/fit_expm1.py --check
 
 format: $(VENV)/.installed-dev

@@ -18,7 +18,7 @@
 // On a shared machine, repetitions in random order keep a slow minute from one benchmark:
 //   --benchmark_repetitions=9 --benchmark_enable_random_interleaving=true
 //   --benchmark_report_aggregates_only=true
-// All sizes of float32 and float64 take 1.9 GB of memory; a size is made when it is first measured.
+// All sizes of all types take 2.9 GB of memory; a size is made when it is first measured.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -26,6 +26,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <map>
 #include <memory>
@@ -43,27 +44,51 @@ namespace {
 using bench::Stores;
 using elulayer::Shape;
 
-// A type is added by an ElementType, a place in ElementTypes and, where static_cast<T>(float) does
-// not give the nearest value, another way to draw in Arrays.
+// A type is added by an ElementType and a place in ElementTypes. `from` need not round well: what it
+// gives is only timed.
 template <class T>
 struct ElementType;
 template <>
 struct ElementType<float> {
   static constexpr const char* name = "float32";
-  using Alpha = float;
+  static float from(float value) { return value; }
 };
 template <>
 struct ElementType<double> {
   static constexpr const char* name = "float64";
-  using Alpha = double;
+  static double from(float value) { return static_cast<double>(value); }
+};
+template <>
+struct ElementType<elulayer::bfloat16> {
+  static constexpr const char* name = "bfloat16";
+  static elulayer::bfloat16 from(float value) {
+    return {static_cast<std::uint16_t>(bits_of(value) >> 16)};
+  }
+  static std::uint32_t bits_of(float value) {
+    std::uint32_t bits = 0;
+    std::memcpy(&bits, &value, sizeof bits);
+    return bits;
+  }
+};
+template <>
+struct ElementType<elulayer::float16> {
+  static constexpr const char* name = "float16";
+  // Truncated; 0 below the normal numbers. The values are normally distributed: none is too large.
+  static elulayer::float16 from(float value) {
+    const std::uint32_t bits = ElementType<elulayer::bfloat16>::bits_of(value);
+    const std::uint32_t magnitude = bits & 0x7fffffff;
+    const std::uint32_t normal = (magnitude - (112u << 23)) >> 13;
+    const std::uint32_t half = magnitude < (113u << 23) ? 0 : normal;
+    return {static_cast<std::uint16_t>(half | (bits >> 16 & 0x8000))};
+  }
 };
 
 template <class... T>
 struct TypeList {};
-using ElementTypes = TypeList<float, double>;
+using ElementTypes = TypeList<float, double, elulayer::bfloat16, elulayer::float16>;
 
 template <class T>
-using Alpha = typename ElementType<T>::Alpha;
+using Alpha = elulayer::Arithmetic<T>;
 
 struct Layout {
   const char* name;
@@ -133,7 +158,7 @@ struct Arrays {
   explicit Arrays(std::int64_t size) : x(size), grad(size), out(size) {
     std::mt19937_64 engine(static_cast<std::uint64_t>(size));
     std::normal_distribution<float> normal;
-    const auto draw = [&] { return static_cast<T>(normal(engine)); };
+    const auto draw = [&] { return ElementType<T>::from(normal(engine)); };
     std::generate_n(x.data(), size, draw);
     std::generate_n(grad.data(), size, draw);
   }

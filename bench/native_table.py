@@ -1,0 +1,165 @@
+"""Runs the native benchmarks for each instruction set and tabulates them against their targets.
+
+    python bench/native_table.py PROGRAM [--repetitions 9] [--min-time 0.05] [--results DIR]
+
+PROGRAM is elu_benchmark (bench/native). Each figure is a ratio of medians of repetitions that ran
+in random order in one process. Writes native-<instruction set>.json, as Google Benchmark gives
+them, and native.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import machine
+
+import elulayer as el
+
+ROOT = Path(__file__).parent.parent
+
+IN_CACHE = "size:65536/row:1x1x65536"
+SHORT = "size:39200"
+LARGE = "size:6422528"
+FILTER = (
+    rf"^(elu|elu_backward)/.*/{IN_CACHE}/out_of_place/num_threads:1/"
+    rf"|^(elu|elu_backward)/float32/{SHORT}/.*/out_of_place/num_threads:1/"
+    rf"|^(elu|elu_backward)/float32/{LARGE}/(NCHW|NHWC).*/out_of_place/"
+    rf"|^(copy|add)/float32/{LARGE}/(ordinary|streaming)/"
+    r"|^(elu|elu_backward)/float32/size:524288/row.*/out_of_place/"
+)
+
+
+@dataclass
+class Row:
+    """One line of the table: a ratio and what it should be."""
+
+    what: str
+    value: float
+    target: str
+    met: bool
+
+
+def run(program, isa, arguments, results):
+    path = results / f"native-{isa}.json"
+    command = [
+        program,
+        f"--benchmark_filter={FILTER}",
+        f"--benchmark_repetitions={arguments.repetitions}",
+        f"--benchmark_min_time={arguments.min_time}",
+        "--benchmark_enable_random_interleaving=true",
+        "--benchmark_report_aggregates_only=true",
+        f"--benchmark_out={path}",
+        "--benchmark_out_format=json",
+    ]
+    print(f"{isa} ...", flush=True)
+    environment = dict(os.environ, ELULAYER_ISA=isa)
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return medians(path)
+
+
+def medians(path):
+    """Read ns per element by the benchmark's name."""
+    found = {}
+    for entry in json.loads(path.read_text())["benchmarks"]:
+        if entry.get("aggregate_name") == "median":
+            found[entry["run_name"].removesuffix("/real_time")] = entry["ns_per_element"]
+    return found
+
+
+def rows(by_isa):
+    """Compute the ratios that the targets are stated in."""
+    best = next(iter(by_isa))
+    ns = by_isa[best]
+    threads = max(int(m[1]) for m in (re.search(r"num_threads:(\d+)$", n) for n in ns) if m)
+
+    def row(function, dtype="float32"):
+        return ns[f"{function}/{dtype}/{IN_CACHE}/out_of_place/num_threads:1"]
+
+    def at_most(what, value, limit):
+        return Row(what, value, f"at most {limit:g}", value <= limit)
+
+    def at_least(what, value, limit):
+        return Row(what, value, f"at least {limit:g}", value >= limit)
+
+    forward = row("elu")
+    for isa, limit in (("x86-64-v3", 2.3), ("baseline", 8)):
+        if isa in by_isa and best == "x86-64-v4":
+            other = by_isa[isa][f"elu/float32/{IN_CACHE}/out_of_place/num_threads:1"]
+            yield at_most(f"forward in cache, {isa}: times x86-64-v4", other / forward, limit)
+        elif isa in by_isa and isa != best:
+            other = by_isa[isa][f"elu/float32/{IN_CACHE}/out_of_place/num_threads:1"]
+            limit = 8 / 2.3
+            yield at_most(
+                f"forward in cache, {isa}: times {best}", other / forward, round(limit, 1)
+            )
+    for function in ("elu", "elu_backward"):
+        long_row = f"{function}/float32/{SHORT}/row:1x8x4900/out_of_place/num_threads:1"
+        for name, value in ns.items():
+            if name.startswith(f"{function}/float32/{SHORT}/NCHW"):
+                inner = re.search(r"x(\d+)/out", name)[1]
+                what = f"{function}, rows of {inner}: times long rows"
+                yield at_most(what, value / ns[long_row], 1.3)
+    yield at_most("fused backward in cache: times forward", row("elu_backward") / forward, 1.6)
+    for dtype, limit in (("float64", 3.6), ("bfloat16", 1.6), ("float16", 1.3)):
+        value = row("elu", dtype) / forward
+        yield at_most(f"forward in cache, {dtype}: times float32", value, limit)
+    for function, ceiling, limit in (("elu", "copy", 0.95), ("elu_backward", "add", 0.9)):
+        best_ceiling = min(
+            value
+            for name, value in ns.items()
+            if name.startswith(f"{ceiling}/") and name.endswith(f"num_threads:{threads}")
+        )
+        for layout in ("NCHW:32x64x3136", "NHWC:100352x64x1"):
+            name = f"{function}/float32/{LARGE}/{layout}/out_of_place/num_threads:{threads}"
+            what = f"{function} out of cache, {layout[:4]}: part of the speed of the best {ceiling}"
+            yield at_least(what, best_ceiling / ns[name], limit)
+    if threads > 1:
+        for function in ("elu", "elu_backward"):
+            name = f"{function}/float32/size:524288/row:1x1x524288/out_of_place/num_threads:"
+            speedup = ns[f"{name}1"] / ns[f"{name}{threads}"]
+            limit = 1.8 if threads == 2 else 0.9 * threads
+            yield at_least(f"{function} in cache: {threads} threads against one", speedup, limit)
+
+
+def markdown(table, by_isa, repetitions):
+    best = next(iter(by_isa))
+    lines = ["| what | measured | target | |", "|---|---|---|---|"]
+    for row in table:
+        lines.append(f"| {row.what} | {row.value:.2f} | {row.target} | {'' if row.met else 'no'} |")
+    forward = by_isa[best][f"elu/float32/{IN_CACHE}/out_of_place/num_threads:1"]
+    about = machine.describe()
+    lines += [
+        "",
+        f"float32 where nothing else is said; instruction set {best}, forward in cache "
+        f"{forward:.3f} ns per element. Medians of {repetitions} repetitions in random order; "
+        f"{about['processor']}, {about['usable_processors']} processors, {about['compiler']}, "
+        f"load {about['load_average'][0]:.1f} at the end.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("program", type=Path)
+    parser.add_argument("--repetitions", type=int, default=9)
+    parser.add_argument("--min-time", type=float, default=0.05)
+    parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results")
+    arguments = parser.parse_args()
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    by_isa = {
+        isa: run(arguments.program.resolve(), isa, arguments, arguments.results)
+        for isa in el.cpu_info().usable
+    }
+    text = markdown(list(rows(by_isa)), by_isa, arguments.repetitions)
+    (arguments.results / "native.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
