@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,13 @@ def test_accuracy_of_a_sweep_of_float32(compiled, isa):
     table = run(compiled / "tests/cpp/accuracy", "--stride", "251", env=env)
     print(table)
     assert f"float32, {isa}" in table
+
+
+@pytest.mark.parametrize("isa", el.cpu_info().usable)
+def test_digests(compiled, isa):
+    """The bits of every function's results are those on record."""
+    env = {**os.environ, "ELULAYER_ISA": isa}
+    assert run(compiled / "tests/cpp/digest", env=env).splitlines()[0] == isa
 
 
 def test_find_package(compiled, tmp_path):
@@ -154,11 +162,16 @@ def test_every_simd_loop_is_vectorized(compiled, tmp_path):
     loops = simd_loops()
     assert {(name, function) for name, function, _ in loops} == set(SIMD_LOOPS)
     assert len(loops) == len(SIMD_LOOPS) + 1
-    for isa, (command, directory) in commands.items():
-        compiler = command[0]
-        is_clang = "clang" in run(compiler, "--version")
-        report = ["-Rpass=loop-vectorize"] if is_clang else ["-fopt-info-vec-optimized"]
-        text = run(*command, *report, "-o", tmp_path / "kernels.o", cwd=directory)
+    is_clang = "clang" in run(commands["baseline"][0][0], "--version")
+    report = "-Rpass=loop-vectorize" if is_clang else "-fopt-info-vec-optimized"
+
+    def compile_for(isa):
+        command, directory = commands[isa]
+        return run(*command, report, "-o", tmp_path / f"{isa}.o", cwd=directory)
+
+    with ThreadPoolExecutor() as pool:
+        reports = dict(zip(commands, pool.map(compile_for, commands), strict=True))
+    for isa, text in reports.items():
         for name, function, line in loops:
             # Compilers name the line of the pragma, of the loop or of its body.
             where = rf"{name}:(?:{line - 1}|{line}|{line + 1}):\d+"

@@ -1,6 +1,6 @@
-// The plain call: C-contiguous float32 or float64 arrays that do not overlap, alpha a float or of the
-// same dtype. It is checked here, since the checks in Python take longer than the kernel on a small
-// array.
+// The plain call: C-contiguous float32 or float64 arrays that do not overlap, alpha a float or of
+// the same dtype. It is checked here, since the checks in Python take longer than the kernel on a
+// small array.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -8,7 +8,8 @@
 namespace elulayer::bindings {
 
 // elu_plain(x, alpha, axis, out, num_threads) and elu_backward_plain(grad, x, alpha, axis, out,
-// num_threads): the result, or None where the call is not a plain one. They raise nothing that the functions in Python would not.
+// num_threads): the result, or None where the call is not a plain one. They raise nothing that the
+// functions in Python would not.
 void register_plain_functions(pybind11::module_& m);
 
 }  // namespace elulayer::bindings

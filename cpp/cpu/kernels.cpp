@@ -272,7 +272,7 @@ PartialSum backward_rows(const Tile& tile, Store store, const S* grad, const S* 
   const bool short_alpha = Mode::short_alpha(alpha);
   const Uniform<T> scaled{Mode::scaled(alpha)};
   const Uniform<Prepared> prepared{Mode::prepare(alpha)};
-  Sums<T, row_lanes> sums(row_lanes);
+  Sums<T, row_lanes> sums;
   BackwardBuffers<T> buffers;
   for_each_piece<T>(tile, channel, [&](int64_t at, int n) {
     const T* const g = read(grad + at, buffers.grad, n);
@@ -330,7 +330,7 @@ void backward_patterns(const Tile& tile, Store store, const S* grad, const S* so
   const T* const scaled_alphas = scaled;
   PreparedPattern<Prepared, max_run<T>> prepared;
   bool is_prepared = false;
-  Sums<T, max_run<T>> sums(width);
+  Sums<T, max_run<T>> sums;
   BackwardBuffers<T> buffers;
 
   int64_t offsets[terms_per_lane];
@@ -459,7 +459,7 @@ void double_backward(const Tile& tile, const S* v, const Arithmetic<S>* w, const
   DoubleBackwardBuffers<S> buffers;
   if (tile.outers_per_run == 0) {
     for (int64_t c = 0; c < tile.channels; ++c) {
-      Sums<double, row_lanes> sums(row_lanes);
+      Sums<double, row_lanes> sums;
       for_each_piece<T>(tile, c, [&](int64_t at, int n) {
         buffers.fill(v + at, grad + at, x + at, n);
         buffers.compute(Uniform<double>{to_double(w[c])}, Uniform<double>{to_double(alpha[c])}, n);
@@ -482,7 +482,7 @@ void double_backward(const Tile& tile, const S* v, const Arithmetic<S>* w, const
   });
   const double* const w_values = w_pattern;
   const double* const alphas = alpha_pattern;
-  Sums<double, max_run<T>> sums(width);
+  Sums<double, max_run<T>> sums;
   for_each_pattern(tile, width, [&](int64_t at, int n) {
     buffers.fill(v + at, grad + at, x + at, n);
     buffers.compute(w_values, alphas, n);

@@ -36,12 +36,6 @@ class Sums;
 template <size_t capacity>
 class Sums<float, capacity> {
  public:
-  explicit Sums(int width) {
-    for (int l = 0; l < width; ++l) {
-      sum_[l] = 0;
-    }
-  }
-
   // Adds sums of four to lanes [0, n).
   void add(const float* sums, int n) {
     double* const sum = sum_;
@@ -73,7 +67,7 @@ class Sums<float, capacity> {
   }
 
  private:
-  alignas(64) double sum_[capacity];
+  alignas(64) double sum_[capacity] = {};
 };
 
 // a + b exactly, as a rounded sum and its error (Knuth, The Art of Computer Programming 2, section
@@ -95,13 +89,6 @@ inline TwoSum two_sum(double a, double b) {
 template <size_t capacity>
 class Sums<double, capacity> {
  public:
-  explicit Sums(int width) : width_(width) {
-    for (int l = 0; l < width; ++l) {
-      sum_[l] = 0;
-      compensation_[l] = 0;
-    }
-  }
-
   void add(const double* sums, int n) {
     add_at_scale(n, [=](double scale, double* terms) {
       for (int l = 0; l < n; ++l) {
@@ -176,17 +163,16 @@ class Sums<double, capacity> {
   }
 
   void rescale() {
-    for (int l = 0; l < width_; ++l) {
+    for (size_t l = 0; l < capacity; ++l) {
       sum_[l] *= rescue_scale / scale_;
       compensation_[l] *= rescue_scale / scale_;
     }
     scale_ = rescue_scale;
   }
 
-  int width_;
   double scale_ = term_scale<double>;
-  alignas(64) double sum_[capacity];
-  alignas(64) double compensation_[capacity];
+  alignas(64) double sum_[capacity] = {};
+  alignas(64) double compensation_[capacity] = {};
 };
 
 }  // namespace
