@@ -44,14 +44,22 @@ def numbers(sample, arrays, dtype, seed):
     return [np.resize(v, (n, *sample)) for v in values[: arrays - 1]]
 
 
-def guarded(like, offset):
-    """An array like another, so many bytes past a cache line, and the memory around it."""
-    memory = np.full(like.nbytes + 2 * GUARD, GUARD_VALUE, np.uint8)
-    start = GUARD - LINE
-    start += -(memory.ctypes.data + start) % LINE + offset
-    array = memory[start : start + like.nbytes].view(like.dtype).reshape(like.shape)
-    assert array.ctypes.data % LINE == offset and array.flags.aligned
-    return array, (memory[:start], memory[start + like.nbytes :])
+def guarded(like, offsets):
+    """Yield an array like another at each offset from a cache line, in one memory.
+
+    It is refilled each time. Afterwards what surrounds the array must be as it was.
+    """
+    memory = np.empty(like.nbytes + 2 * GUARD, np.uint8)
+    line = GUARD - LINE
+    line += -(memory.ctypes.data + line) % LINE
+    for offset in offsets:
+        start, stop = line + offset, line + offset + like.nbytes
+        memory.fill(GUARD_VALUE)
+        array = memory[start:stop].view(like.dtype).reshape(like.shape)
+        assert array.ctypes.data % LINE == offset and array.flags.aligned
+        yield array
+        for guard in (memory[:start], memory[stop:]):
+            assert np.all(guard == GUARD_VALUE), f"{offset} bytes past a cache line"
 
 
 def in_pieces(function, *arrays):
@@ -65,11 +73,14 @@ def in_pieces(function, *arrays):
 
 def assert_same_bits(array, expected):
     bits, expected_bits = (a.reshape(-1).view(f"u{a.itemsize}") for a in (array, expected))
-    wrong = np.flatnonzero(bits != expected_bits)
-    assert wrong.size == 0, (
-        f"{wrong.size} of {bits.size} elements, the first at {wrong[0]}: {bits[wrong[0]]:#x} and "
-        f"not {expected_bits[wrong[0]]:#x}"
-    )
+    different = bits != expected_bits
+    if different.any():
+        i = int(different.argmax())
+        raise AssertionError(
+            f"{different.sum()} of {bits.size} elements, the first at {i}, "
+            f"{(array.ctypes.data + i * array.itemsize) % LINE} bytes past a cache line: "
+            f"{bits[i]:#x} and not {expected_bits[i]:#x}"
+        )
 
 
 def alpha_of(sample, dtype):
@@ -87,11 +98,9 @@ def test_forward(layout, dtype):
     alpha = alpha_of(sample, dtype)
     assert 2 * x.nbytes > CACHE
     expected = in_pieces(lambda piece: el.elu(piece, alpha), x)
-    for offset in OFFSETS[dtype]:
-        out, guards = guarded(x, offset)
+    for out in guarded(x, OFFSETS[dtype]):
         assert el.elu(x, alpha, out=out) is out
         assert_same_bits(out, expected)
-        assert all(np.all(guard == GUARD_VALUE) for guard in guards), f"{offset} bytes past a line"
 
 
 @pytest.mark.parametrize("dtype", OFFSETS)
@@ -103,12 +112,10 @@ def test_backward(layout, dtype):
     assert 3 * x.nbytes > CACHE
     expected = in_pieces(lambda g, x: el.elu_backward(g, x, alpha)[0], grad, x)
     sums = set()
-    for offset in OFFSETS[dtype]:
-        out, guards = guarded(x, offset)
+    for out in guarded(x, OFFSETS[dtype]):
         dx, dalpha = el.elu_backward(grad, x, alpha, out=out)
         assert dx is out
         assert_same_bits(out, expected)
-        assert all(np.all(guard == GUARD_VALUE) for guard in guards), f"{offset} bytes past a line"
         sums.add(dalpha.tobytes())
     # In place nothing is written past the caches.
     dx, dalpha = el.elu_backward(grad, x, alpha, out=grad)

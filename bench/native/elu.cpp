@@ -44,8 +44,8 @@ namespace {
 using bench::Stores;
 using elulayer::Shape;
 
-// A type is added by an ElementType and a place in ElementTypes. `from` need not round well: what it
-// gives is only timed.
+// A type is added by an ElementType and a place in ElementTypes. `from` need not round well: what
+// it gives is only timed.
 template <class T>
 struct ElementType;
 template <>

@@ -79,9 +79,14 @@ std::int64_t checked_size(Shape shape) {
   return size;
 }
 
-// The sum of `count` partial sums that lie `stride` apart, in order, at the given scale.
-double add_partials(const cpu::PartialSum* partials, std::int64_t count, std::int64_t stride,
-                    double scale) {
+struct ScaledSum {
+  double sum;
+  double scale;
+};
+
+// The sum of `count` partial sums that lie `stride` apart, in order, times the scale.
+ScaledSum add_partials(const cpu::PartialSum* partials, std::int64_t count, std::int64_t stride,
+                       double scale) {
   double sum = 0;
   double compensation = 0;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -95,16 +100,28 @@ double add_partials(const cpu::PartialSum* partials, std::int64_t count, std::in
     sum = s;
   }
   // An infinite sum has a NaN for compensation.
-  return std::isfinite(sum) ? sum + compensation : sum;
+  return {std::isfinite(sum) ? sum + compensation : sum, scale};
 }
 
-// The same at scale 1, or, where that overflows on the way, by a scale that cannot.
-double combine(const cpu::PartialSum* partials, std::int64_t count, std::int64_t stride) {
-  const double sum = add_partials(partials, count, stride, 1);
-  if (std::isfinite(sum)) {
-    return sum;
+// The sum of all partial sums divided by `divisor`. It is added up at the scale of the first, or,
+// where that overflows on the way, at one that cannot.
+double combine(const cpu::PartialSum* partials, std::int64_t count, std::int64_t stride,
+               double divisor) {
+  ScaledSum total = add_partials(partials, count, stride, partials->scale);
+  if (!std::isfinite(total.sum)) {
+    total = add_partials(partials, count, stride, cpu::rescue_scale);
   }
-  return add_partials(partials, count, stride, cpu::rescue_scale) / cpu::rescue_scale;
+  if (std::isnan(total.sum)) {
+    return std::numeric_limits<double>::quiet_NaN();
+  }
+  // By mantissas and exponents: neither the sum at its scale nor a quotient on the way overflows or
+  // becomes subnormal where the result does not.
+  int exponent = 0;
+  int divisor_exponent = 0;
+  const double mantissa = std::frexp(total.sum, &exponent);
+  const double divisor_mantissa = std::frexp(divisor, &divisor_exponent);
+  return std::ldexp(mantissa / divisor_mantissa,
+                    exponent - divisor_exponent - std::ilogb(total.scale));
 }
 
 // Runs task(tile, partials) on all tiles, and adds up each channel's partial sums to
@@ -123,8 +140,8 @@ void run_with_sums(Shape shape, std::int64_t size, int threads, T* dalpha, const
   cpu::parallel_for(tiles.tiles(), threads,
                     [&](std::int64_t i) { task(tiles.tile(i), partials.data()); });
   for (std::int64_t c = 0; c < shape.channels; ++c) {
-    const double sum = combine(partials.data() + c, tiles.leaves(), shape.channels);
-    dalpha[c] = static_cast<T>(sum / divisor(c));
+    dalpha[c] =
+        static_cast<T>(combine(partials.data() + c, tiles.leaves(), shape.channels, divisor(c)));
   }
 }
 

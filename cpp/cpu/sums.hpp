@@ -83,69 +83,68 @@ inline TwoSum two_sum(double a, double b) {
   return {sum, (a - (sum - t)) + (b - t)};
 }
 
-// Compensated, so that the error does not grow with the number of terms. Where a sum overflows, the
-// lanes go on at rescue_scale: terms of both signs may still bring the total back to a finite
-// value.
+inline double magnitude(double value) { return value < 0 ? -value : value; }
+
+// Compensated, so that the error does not grow with the number of terms. A lane whose sum overflows
+// goes on at rescue_scale: terms of both signs may still bring it back to a finite value.
 template <size_t capacity>
 class Sums<double, capacity> {
  public:
+  Sums() {
+    for (double& scale : scale_) {
+      scale = term_scale<double>;
+    }
+  }
+
   void add(const double* sums, int n) {
-    add_at_scale(n, [=](double scale, double* terms) {
-      for (int l = 0; l < n; ++l) {
-        terms[l] = sums[l] * (scale / term_scale<double>);
-      }
-    });
+    add_terms(n, [sums](int l, double scale) { return sums[l] * (scale / term_scale<double>); });
   }
 
   void add_products(const double* grad, const double* factor, int n) {
-    add_at_scale(n, [=](double scale, double* terms) {
-      for (int l = 0; l < n; ++l) {
-        terms[l] = grad[l] * scale * factor[l];
-      }
+    add_terms(n, [=](int l, double scale) {
+      // The larger factor is scaled: the smaller must not vanish beside an infinite one.
+      const bool grad_is_larger = magnitude(grad[l]) > magnitude(factor[l]);
+      return grad_is_larger ? grad[l] * scale * factor[l] : factor[l] * scale * grad[l];
     });
   }
 
   PartialSum total(int begin, int size, int repeats, int stride) const {
-    PartialSum total{0, 0, scale_};
-    const double scales[] = {scale_, rescue_scale};
-    for (const double scale : scales) {
-      total = {0, 0, scale};
-      for (int r = 0; r < repeats; ++r) {
-        for (int l = begin + r * stride; l < begin + r * stride + size; ++l) {
-          const TwoSum added = two_sum(total.sum, sum_[l] * (scale / scale_));
-          total.sum = added.sum;
-          total.compensation += added.error + compensation_[l] * (scale / scale_);
-        }
-      }
-      if (is_finite(total.sum)) {
-        break;
-      }
+    PartialSum total = total_at(term_scale<double>, begin, size, repeats, stride);
+    if (!is_finite(total.sum)) {
+      total = total_at(rescue_scale, begin, size, repeats, stride);
     }
     return total;
   }
 
  private:
-  // Adds the terms that fill(scale, terms) gives for the lanes' scale.
-  template <class Fill>
-  void add_at_scale(int n, const Fill& fill) {
+  // Adds term(l, the lane's scale) to lanes [0, n).
+  template <class Term>
+  void add_terms(int n, const Term& term) {
     alignas(64) double terms[capacity];
     alignas(64) double sum_before[capacity];
     alignas(64) double compensation_before[capacity];
     const size_t bytes = static_cast<size_t>(n) * sizeof(double);
     __builtin_memcpy(sum_before, sum_, bytes);
     __builtin_memcpy(compensation_before, compensation_, bytes);
-    fill(scale_, terms);
-    if (!add_terms(terms, n) && scale_ != rescue_scale) {
-      __builtin_memcpy(sum_, sum_before, bytes);
-      __builtin_memcpy(compensation_, compensation_before, bytes);
-      rescale();
-      fill(scale_, terms);
-      add_terms(terms, n);
+    for (int l = 0; l < n; ++l) {
+      terms[l] = term(l, scale_[l]);
+    }
+    if (add_compensated(terms, n)) {
+      return;
+    }
+    for (int l = 0; l < n; ++l) {
+      if (!is_finite(sum_[l]) && scale_[l] != rescue_scale) {
+        constexpr double factor = rescue_scale / term_scale<double>;
+        scale_[l] = rescue_scale;
+        const TwoSum added = two_sum(sum_before[l] * factor, term(l, rescue_scale));
+        sum_[l] = added.sum;
+        compensation_[l] = compensation_before[l] * factor + added.error;
+      }
     }
   }
 
   // False where a sum is not finite.
-  bool add_terms(const double* terms, int n) {
+  bool add_compensated(const double* terms, int n) {
     double* const sum = sum_;
     double* const compensation = compensation_;
 #pragma omp simd
@@ -162,17 +161,22 @@ class Sums<double, capacity> {
     return not_finite == 0;
   }
 
-  void rescale() {
-    for (size_t l = 0; l < capacity; ++l) {
-      sum_[l] *= rescue_scale / scale_;
-      compensation_[l] *= rescue_scale / scale_;
+  PartialSum total_at(double scale, int begin, int size, int repeats, int stride) const {
+    PartialSum total{0, 0, scale};
+    for (int r = 0; r < repeats; ++r) {
+      for (int l = begin + r * stride; l < begin + r * stride + size; ++l) {
+        const double factor = scale / scale_[l];
+        const TwoSum added = two_sum(total.sum, sum_[l] * factor);
+        total.sum = added.sum;
+        total.compensation += added.error + compensation_[l] * factor;
+      }
     }
-    scale_ = rescue_scale;
+    return total;
   }
 
-  double scale_ = term_scale<double>;
   alignas(64) double sum_[capacity] = {};
   alignas(64) double compensation_[capacity] = {};
+  alignas(64) double scale_[capacity];
 };
 
 }  // namespace

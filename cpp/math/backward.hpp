@@ -261,7 +261,7 @@ struct FromInput {
     const ShortBackward<T> brief = backward_short(g, x, alpha.scaled);
     const bool is_short = x >= alpha.deep && is_finite(brief.dx) && is_finite(brief.term);
     const T dx = is_short ? brief.dx : any.dx;
-    return {x > T(0) ? g : dx, x > T(0) ? T(0) : g, x > T(0) ? T(0) : any.expm1};
+    return {x > T(0) ? g : with_one_nan(dx), x > T(0) ? T(0) : g, x > T(0) ? T(0) : any.expm1};
   }
 };
 
@@ -305,7 +305,7 @@ struct FromMemory {
   template <class T>
   ELULAYER_FN AnyBackward<T> any_form(T g, T memory, T alpha) {
     const bool above = is_above(memory);
-    return {short_form(g, memory, alpha).dx, above ? T(0) : g, memory};
+    return {above ? g : with_one_nan(short_form(g, memory, alpha).dx), above ? T(0) : g, memory};
   }
 };
 
@@ -341,7 +341,7 @@ struct FromOutput {
 
   template <class T>
   ELULAYER_FN AnyBackward<T> any_form(T g, T z, T alpha) {
-    return {short_form(g, z, alpha).dx, z > T(0) ? T(0) : g, z > T(0) ? T(0) : z};
+    return {z > T(0) ? g : with_one_nan(short_form(g, z, alpha).dx), z > T(0) ? T(0) : g, z > T(0) ? T(0) : z};
   }
 };
 
@@ -368,7 +368,7 @@ ELULAYER_FN SecondBackward elu_second_backward(double v, double w, double g, dou
   const double dgrad = v * (alpha * exp_x) + w * e.expm1;
   const double dx = g * exp_x * (v * alpha + w);
   const bool above = x > 0.0;
-  return {above ? v : dgrad, above ? 0.0 : dx, above ? 0.0 : v * exp_x, above ? 0.0 : g};
+  return {above ? v : with_one_nan(dgrad), above ? 0.0 : with_one_nan(dx), above ? 0.0 : v * exp_x, above ? 0.0 : g};
 }
 
 }  // namespace

@@ -78,6 +78,13 @@ ELULAYER_FN bool is_finite(T value) {
   return value - value == T(0);
 }
 
+// The value, or the one NaN that results have: which NaN an operation on two gives depends on the
+// order that a compiler gives them.
+template <class T>
+ELULAYER_FN T with_one_nan(T value) {
+  return value == value ? value : T(__builtin_nanf(""));
+}
+
 // a * b + c: one rounding where the machine fuses, two where fusing would be a library call.
 ELULAYER_FN float multiply_add(float a, float b, float c) {
 #if ELULAYER_FAST_FMA

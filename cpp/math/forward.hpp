@@ -87,10 +87,10 @@ ELULAYER_FN double scaled_expm1(double x, double alpha) {
   return with_sign(z, to_bits(alpha) ^ to_bits(x));
 }
 
-// Z for every x and alpha.
+// Z for every x and alpha. NaN gives the same NaN.
 template <class T>
 ELULAYER_FN T elu(T x, T alpha) {
-  return x > T(0) ? x : scaled_expm1(x, alpha);
+  return x <= T(0) ? scaled_expm1(x, alpha) : x;
 }
 
 // Z and the memory that backward can start from: expm1(min(x, 0)), with the sign bit set but for

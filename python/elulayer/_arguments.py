@@ -29,9 +29,9 @@ def alpha_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def _check_dtype(array: _Array, name: str) -> None:
     dtype = array.dtype
-    if dtype in _DTYPES or is_bfloat16(dtype):
+    if dtype.isnative and (dtype in _DTYPES or is_bfloat16(dtype)):
         return
-    if dtype.newbyteorder("=") in _DTYPES:
+    if dtype.newbyteorder("=") in _DTYPES or is_bfloat16(dtype):
         raise TypeError(
             f"{name} has dtype {dtype.str!r}, which is not in this machine's byte order; "
             f"convert it with {name}.astype({name}.dtype.newbyteorder('='))"
@@ -95,26 +95,46 @@ def alpha_and_shape(
 
 def _alpha_in_dtype(alpha: float | npt.ArrayLike, dtype: np.dtype[Any], x_name: str) -> _Array:
     """Alpha as an array: Python numbers are converted, arrays must have alpha's dtype for x's."""
-    if isinstance(alpha, np.ma.MaskedArray):
-        raise TypeError("alpha is a masked array, whose mask would be ignored; fill it first")
     wanted = alpha_dtype(dtype)
-    numbers: Any = [alpha] if type(alpha) in (int, float) else alpha
-    if not isinstance(numbers, (list, tuple)) or any(type(n) not in (int, float) for n in numbers):
-        a = np.asarray(alpha)
-        _check_dtype(a, "alpha")
-        if a.dtype != wanted:
-            what = f"{x_name}'s dtype" if wanted == dtype else f"{wanted} (for {dtype})"
-            raise TypeError(
-                f"alpha has dtype {a.dtype} and {x_name} has {dtype}; "
-                f"Python numbers or {what} are taken"
-            )
+    a = _in_range(alpha, "alpha", wanted)
+    if a is not None:
         return a
+    a = np.asarray(alpha)
+    _check_dtype(a, "alpha")
+    if a.dtype != wanted:
+        what = f"{x_name}'s dtype" if wanted == dtype else f"{wanted} (for {dtype})"
+        raise TypeError(
+            f"alpha has dtype {a.dtype} and {x_name} has {dtype}; "
+            f"Python numbers or {what} are taken"
+        )
+    return a
+
+
+def like_alpha(value: float | npt.ArrayLike, name: str, a: _Array, alpha: Any) -> _Array:
+    """`value`, of the shape and dtype of the alpha that was given, as a vector like its `a`."""
+    array = _in_range(value, name, a.dtype)
+    if array is None:
+        array = np.asarray(value)
+        if array.dtype != a.dtype or not array.dtype.isnative:
+            raise TypeError(f"{name} has dtype {array.dtype} and alpha {a.dtype}")
+    if array.shape != np.shape(alpha):
+        raise ValueError(f"{name} has shape {array.shape} and alpha {np.shape(alpha)}")
+    return np.require(array, requirements=["C", "A"]).reshape(a.shape)
+
+
+def _in_range(value: float | npt.ArrayLike, name: str, wanted: np.dtype[Any]) -> _Array | None:
+    """Python numbers as an array of the dtype that is wanted; None for anything else."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, whose mask would be ignored; fill it first")
+    numbers: Any = [value] if type(value) in (int, float) else value
+    if not isinstance(numbers, (list, tuple)) or any(type(n) not in (int, float) for n in numbers):
+        return None
     largest = float(np.finfo(wanted).max)
     for number in numbers:
         # An infinity is one in every dtype; a comparison takes integers of any size.
         if abs(number) > largest and not (isinstance(number, float) and math.isinf(number)):
-            raise ValueError(f"alpha has {number!r}, which is beyond the range of {wanted}")
-    return np.array(alpha, dtype=wanted)
+            raise ValueError(f"{name} has {number!r}, which is beyond the range of {wanted}")
+    return np.array(value, dtype=wanted)
 
 
 def thread_count(num_threads: int | None) -> int:
@@ -132,7 +152,11 @@ def _check_out(out: _Array, x: _Array) -> None:
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
         raise TypeError(f"out is a {type(out).__name__}; an ndarray is taken")
     if out.dtype != x.dtype or not out.dtype.isnative:
-        raise ValueError(f"out has dtype {out.dtype.str!r}; the result has {x.dtype.str!r}")
+        given, taken = (
+            repr("bfloat16" if is_bfloat16(dtype) and dtype.isnative else dtype.str)
+            for dtype in (out.dtype, x.dtype)
+        )
+        raise ValueError(f"out has dtype {given}; the result has {taken}")
     if out.shape != x.shape:
         raise ValueError(f"out has shape {out.shape}; the result has {x.shape}")
     if not out.flags.writeable:

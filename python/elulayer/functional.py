@@ -18,6 +18,7 @@ from ._arguments import (
     input_array,
     input_like,
     is_bfloat16,
+    like_alpha,
     thread_count,
 )
 from ._layout import flat
@@ -287,7 +288,9 @@ def elu_double_backward(
     grad = input_like(grad, "grad", x, "x")
     a, shape = alpha_and_shape(x, alpha, axis)
     v = np.zeros_like(x) if grad_dx is None else input_like(grad_dx, "grad_dx", x, "x")
-    w = np.zeros(a.shape, a.dtype) if grad_dalpha is None else _vector(grad_dalpha, a, alpha)
+    w = np.zeros_like(a)
+    if grad_dalpha is not None:
+        w = like_alpha(grad_dalpha, "grad_dalpha", a, alpha)
     threads = thread_count(num_threads)
     dgrad, dx, dalpha = np.empty_like(x), np.empty_like(x), np.empty_like(a)
     _core.elu_double_backward(
@@ -296,17 +299,6 @@ def elu_double_backward(
         threads,
     )
     return dgrad, dx, dalpha[0] if np.ndim(alpha) == 0 else dalpha
-
-
-def _vector(value: float | npt.ArrayLike, a: _Array, alpha: Any) -> _Array:
-    """`grad_dalpha` as a vector like alpha's `a`."""
-    array = np.asarray(value)
-    python_number = type(value) in (int, float)
-    if array.dtype != a.dtype and not python_number:
-        raise TypeError(f"grad_dalpha has dtype {array.dtype} and alpha {a.dtype}")
-    if array.shape != np.shape(alpha):
-        raise ValueError(f"grad_dalpha has shape {array.shape} and alpha {np.shape(alpha)}")
-    return np.ascontiguousarray(array, dtype=a.dtype).reshape(a.shape)
 
 
 def _memory(array: _Array) -> _Array:
