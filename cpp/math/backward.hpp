@@ -341,7 +341,8 @@ struct FromOutput {
 
   template <class T>
   ELULAYER_FN AnyBackward<T> any_form(T g, T z, T alpha) {
-    return {z > T(0) ? g : with_one_nan(short_form(g, z, alpha).dx), z > T(0) ? T(0) : g, z > T(0) ? T(0) : z};
+    return {z > T(0) ? g : with_one_nan(short_form(g, z, alpha).dx), z > T(0) ? T(0) : g,
+            z > T(0) ? T(0) : z};
   }
 };
 
@@ -368,7 +369,8 @@ ELULAYER_FN SecondBackward elu_second_backward(double v, double w, double g, dou
   const double dgrad = v * (alpha * exp_x) + w * e.expm1;
   const double dx = g * exp_x * (v * alpha + w);
   const bool above = x > 0.0;
-  return {above ? v : with_one_nan(dgrad), above ? 0.0 : with_one_nan(dx), above ? 0.0 : v * exp_x, above ? 0.0 : g};
+  return {above ? v : with_one_nan(dgrad), above ? 0.0 : with_one_nan(dx), above ? 0.0 : v * exp_x,
+          above ? 0.0 : g};
 }
 
 }  // namespace
