@@ -1,7 +1,7 @@
-"""The bits of Z and dX follow from the values alone; those of dalpha from the values, the shape and
-the memory order.
+"""The bits of Z and dX follow from the values; those of dalpha from shape and memory order too.
 
 Run as a program, this file prints the hashes that all instruction sets with fused operations share.
+NaN stands for the one without a payload, of either sign.
 """
 
 import functools
@@ -279,10 +279,6 @@ def test_every_value_at_every_position(dtype):
             expected[:, range(n), range(n)] = special[chosen, None]
             what = f"{name} at (pair, position, element) of rows of {n}, pairs {chosen}"
             assert_same_bits(result, expected, what)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_fused_instruction_sets_agree_at_every_position(dtype):
     others = of_other_instruction_sets(f"positions {dtype}")
     if others:
         assert set(others.values()) == {positions_hash(DTYPES[dtype])}, others

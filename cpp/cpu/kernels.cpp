@@ -20,7 +20,7 @@ struct Uniform {
   V operator[](int) const { return value; }
 };
 
-// The most elements of a block, and of one of its runs.
+// The most elements of a run, and of a block of four.
 template <class T>
 constexpr int max_run = static_cast<int>(run_size(sizeof(T)));
 template <class T>
@@ -53,14 +53,14 @@ void for_each_pattern(const Tile& tile, int width, const Run& run) {
   }
 }
 
-// Calls run(offset, n) for the pieces of one channel's rows, of at most max_block elements.
+// Calls run(offset, n) for the pieces of one channel's rows, of at most max_run elements.
 template <class T, class Run>
 void for_each_piece(const Tile& tile, int64_t channel, const Run& run) {
   for (int64_t n = 0; n < tile.outers; ++n) {
     const int64_t row = tile.offset + n * tile.outer_stride + channel * tile.channel_stride;
-    for (int64_t i = 0; i < tile.inner; i += 2 * max_run<T>) {
+    for (int64_t i = 0; i < tile.inner; i += max_run<T>) {
       const int64_t left = tile.inner - i;
-      run(row + i, left < 2 * max_run<T> ? static_cast<int>(left) : 2 * max_run<T>);
+      run(row + i, left < max_run<T> ? static_cast<int>(left) : max_run<T>);
     }
   }
 }
@@ -97,8 +97,8 @@ bool is_short_forward_alpha(T alpha) {
 template <class S, class A>
 void forward_block(const S* x, A alpha, bool short_alpha, S* z, int n, Store store) {
   using T = Arithmetic<S>;
-  alignas(64) T x_buffer[2 * max_run<T>];
-  alignas(64) T z_buffer[2 * max_run<T>];
+  alignas(64) T x_buffer[max_run<T>];
+  alignas(64) T z_buffer[max_run<T>];
   const T* const from = read(x, x_buffer, n);
   T* const to = target(z, z_buffer, store);
   if (!short_alpha || !forward_short(from, alpha, to, n)) {
@@ -150,9 +150,9 @@ void forward_with_memory(const Tile& tile, const S* x, const Arithmetic<S>* alph
   using T = Arithmetic<S>;
   alpha += tile.first_channel;
   const auto block = [&](int64_t at, auto alphas, int n) {
-    alignas(64) T x_buffer[2 * max_run<T>];
-    alignas(64) T z_buffer[2 * max_run<T>];
-    alignas(64) T memory_buffer[2 * max_run<T>];
+    alignas(64) T x_buffer[max_run<T>];
+    alignas(64) T z_buffer[max_run<T>];
+    alignas(64) T memory_buffer[max_run<T>];
     const T* const from = read(x + at, x_buffer, n);
     forward_with_memory_block(from, alphas, z_buffer, memory_buffer, n);
     write(z_buffer, z + at, n, Store::buffered);
@@ -421,7 +421,7 @@ void double_backward_block(double* v, double* grad, double* x, double* factor, A
 // terms.
 template <class S>
 struct DoubleBackwardBuffers {
-  static constexpr size_t size = 2 * max_run<Arithmetic<S>>;
+  static constexpr size_t size = max_run<Arithmetic<S>>;
   alignas(64) double v[size];
   alignas(64) double grad[size];
   alignas(64) double x[size];

@@ -24,7 +24,7 @@ struct Tile {
 
 // The most elements of a run, for a type of `size` bytes that is computed in: what fits the first
 // level of cache together with everything that belongs to it.
-constexpr std::int64_t run_size(std::size_t size) { return 1024 / static_cast<std::int64_t>(size); }
+constexpr std::int64_t run_size(std::size_t size) { return 2048 / static_cast<std::int64_t>(size); }
 
 // How results go to memory.
 enum class Store {
