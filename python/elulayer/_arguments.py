@@ -19,7 +19,7 @@ _DTYPE_NAMES = "float32, float64, float16 and bfloat16"
 
 def is_bfloat16(dtype: np.dtype[Any]) -> bool:
     """Whether this is ml_dtypes' bfloat16, which need not be installed to ask."""
-    return dtype.name == "bfloat16" and dtype.itemsize == 2
+    return dtype.itemsize == 2 and dtype.name == "bfloat16"
 
 
 def alpha_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
