@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -41,6 +42,9 @@ class Layer:
     learnables : tuple of str
         Names of the attributes that training updates, in the order of `backward`'s gradients.
         Scalars and lists will do: training turns each into a float32 array of the same shape.
+    state : tuple of str
+        Names of the arrays that are not learned but belong to the layer's values, as the mean and
+        variance of batch normalization do: they are saved with the learnables.
     learn_rate_factors, l2_factors : dict of str to float
         By the learnable's name, what multiplies the learn rate and the L2 factor for it. What is
         not named has 1. A learn-rate factor of 0 freezes the learnable. Every layer has
@@ -48,14 +52,20 @@ class Layer:
     needs_input_gradient : bool
         False while a network trains in which nothing below this layer learns. `backward` may then
         return None in the place of dLdX.
+    backward_uses_output : bool
+        False promises that `forward` returns an array of its own, neither X nor a view of it nor
+        kept in memory, and that `backward` does not read Z. Only then may the layer above work in
+        place, as `ELULayer` can, and write over Z.
     """
 
     name: str = ""
     description: str = ""
     learnables: ClassVar[tuple[str, ...]] = ()
+    state: ClassVar[tuple[str, ...]] = ()
     learn_rate_factors: dict[str, float]
     l2_factors: dict[str, float]
     needs_input_gradient: bool = True
+    backward_uses_output: ClassVar[bool] = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Create the layer with dictionaries of factors that no other layer shares."""
@@ -154,3 +164,38 @@ class Layer:
         batches : iterable of ndarray
             As for `before_training`; the layers below have been through their `after_training`.
         """
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that make this layer anew, for files.
+
+        By default they are what the constructor's parameters are named, read from attributes of
+        the same names; a parameter that is a learnable is left out, since files hold its value.
+        Define the method where that does not fit.
+
+        Returns
+        -------
+        arguments : dict of str to object
+            Numbers, strings, booleans, None, and lists of them.
+
+        Raises
+        ------
+        TypeError
+            If there is no attribute of a parameter's name.
+        """
+        names = [name for name in self.constructor_names() if name not in self.learnables]
+        missing = [name for name in names if not hasattr(self, name)]
+        if missing:
+            raise TypeError(
+                f"{type(self).__name__}'s constructor takes {missing[0]!r}, but the layer has no "
+                f"attribute of that name: set self.{missing[0]}, or define arguments()"
+            )
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def constructor_names(cls) -> list[str]:
+        """Return the names of the constructor's parameters."""
+        if cls.__init__ is object.__init__:
+            return []
+        variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        return [parameter.name for parameter in parameters if parameter.kind not in variable]

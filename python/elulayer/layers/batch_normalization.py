@@ -18,13 +18,15 @@ class BatchNormalizationLayer(Layer):
 
     After Ioffe and Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing
     Internal Covariate Shift". Training uses the mean and variance of the mini-batch. Prediction
-    uses those of the whole training set, computed when training has ended; before, they are 0
-    and 1.
+    uses moving averages of them while training goes on, from 0 and 1 at first; when it has ended,
+    the statistics of the whole training set, unless the options choose the moving ones.
 
     Parameters
     ----------
     epsilon : float
         Added to the variance; positive.
+    mean_decay, variance_decay : float
+        Weight of a mini-batch's statistics in the moving averages, from 0 to 1.
     name : str
         Name of the layer.
 
@@ -42,13 +44,24 @@ class BatchNormalizationLayer(Layer):
     """
 
     learnables: ClassVar[tuple[str, ...]] = ("scale", "offset")
+    state: ClassVar[tuple[str, ...]] = ("mean", "variance")
+    backward_uses_output: ClassVar[bool] = False
     scale: FloatArray | None = None
     offset: FloatArray | None = None
     mean: FloatArray | None = None
     variance: FloatArray | None = None
 
-    def __init__(self, epsilon: float = 1e-5, *, name: str = "") -> None:
+    def __init__(
+        self,
+        epsilon: float = 1e-5,
+        *,
+        mean_decay: float = 0.1,
+        variance_decay: float = 0.1,
+        name: str = "",
+    ) -> None:
         self.name = name
+        self.mean_decay = number("mean_decay", mean_decay, most=1.0)
+        self.variance_decay = number("variance_decay", variance_decay, most=1.0)
         self.epsilon = number("epsilon", epsilon, least=float(np.finfo(np.float32).tiny))
         self.description = "Batch normalization"
 
@@ -89,13 +102,19 @@ class BatchNormalizationLayer(Layer):
     def forward(
         self, X: FloatArray
     ) -> tuple[FloatArray, tuple[FloatArray, npt.NDArray[np.float64]]]:
-        """Normalize with the batch's statistics; keep X - mean and 1 / sqrt(variance + epsilon)."""
+        """Normalize with the batch's statistics; keep X - mean and 1 / sqrt(variance + epsilon).
+
+        The moving averages go on: new = decay * batch's + (1 - decay) * old.
+        """
         rows = self._rows(X)
         count = max(rows.size // rows.shape[1], 1)
         mean = _channel_sums(rows) / count
         centred = _flat(rows) - _spread(mean, rows)
         variance = _channel_dots(centred.reshape(rows.shape), centred.reshape(rows.shape)) / count
         inverse = 1 / np.sqrt(variance + self.epsilon)
+        if rows.size:
+            self.mean = _moved(self.mean, mean, self.mean_decay)
+            self.variance = _moved(self.variance, variance, self.variance_decay)
         Z = centred * _spread(np.asarray(self.scale) * inverse, rows)
         Z += _spread(np.asarray(self.offset), rows)
         return Z.reshape(X.shape), (centred, inverse)
@@ -158,6 +177,12 @@ class BatchNormalizationLayer(Layer):
                 f"{X.shape} must have as many on axis 1"
             )
         return X.reshape(*X.shape[:2], int(np.prod(X.shape[2:])))
+
+
+def _moved(old: FloatArray | None, batch: npt.NDArray[np.float64], decay: float) -> FloatArray:
+    """Return a moving average with a mini-batch's statistics in it."""
+    new: FloatArray = (decay * batch + (1 - decay) * np.asarray(old)).astype(np.float32)
+    return new
 
 
 def _flat(rows: FloatArray) -> FloatArray:

@@ -14,7 +14,7 @@ from .base import Layer
 
 
 class ELULayer(Layer):
-    """Z = X where X > 0, alpha[c] * expm1(X) elsewhere; alpha is learned per channel.
+    """Z = X where X > 0, alpha[c] * expm1(X) elsewhere; alpha is learned, by default per channel.
 
     After Clevert, Unterthiner and Hochreiter, "Fast and Accurate Deep Network Learning by
     Exponential Linear Units (ELUs)", with alpha learned as in Steve Eddins' "Defining Your Own
@@ -27,26 +27,34 @@ class ELULayer(Layer):
     name : str
         Name of the layer.
     alpha : float or array-like of shape (num_channels,), optional
-        First values of alpha; without it they are drawn uniformly from [0, 1).
+        First values of alpha; without it they are drawn uniformly from [0, 1). A number where
+        alpha is shared.
     learnable : bool
         Whether training updates alpha.
     backward_from : {"input", "memory", "output"}
         What `backward` computes the gradients from: X; the memory of `forward`, as a reader of the
         blog does; or Z, which needs every alpha to be positive. Only X keeps the gradient's
         accuracy far below 0; see `elulayer.elu_backward`.
+    shared : bool
+        Whether all channels share one alpha.
+    in_place : bool
+        Whether `forward` writes Z over X, as Caffe's layer can, which saves an array of X's size in
+        training. Needs ``backward_from="output"``, and below it in the network a layer with
+        `Layer.backward_uses_output` False. `predict` never changes X.
     rng : None, int or numpy.random.Generator
         Source, or seed, of the draw. Without `alpha` and `rng`, training draws anew from its own
         seed, so that a seeded run repeats; values that were assigned to alpha since are kept.
 
     Attributes
     ----------
-    alpha : ndarray of shape (num_channels,), float32
+    alpha : ndarray of shape (num_channels,), or () where it is shared, float32
         May become zero or negative while it learns.
 
     Raises
     ------
     TypeError, ValueError
-        If `num_channels` is not a positive integer or `alpha` does not fit it.
+        If `num_channels` is not a positive integer, `alpha` does not fit it, or `in_place` is
+        asked for without ``backward_from="output"``.
     """
 
     learnables: ClassVar[tuple[str, ...]] = ("alpha",)
@@ -60,14 +68,24 @@ class ELULayer(Layer):
         alpha: npt.ArrayLike | None = None,
         learnable: bool = True,
         backward_from: str = "input",
+        shared: bool = False,
+        in_place: bool = False,
         rng: int | np.random.Generator | None = None,
     ) -> None:
         self.name = name
         self.num_channels = integer("num_channels", num_channels)
         self.description = f"Exponential linear unit with {num_channels} channels"
+        self.shared = _boolean("shared", shared)
+        self.in_place = _boolean("in_place", in_place)
+        self.backward_from = choice("backward_from", backward_from, ("input", "memory", "output"))
+        if self.in_place and self.backward_from != "output":
+            raise ValueError(
+                "in_place=True needs backward_from='output': X is no longer there, "
+                f"so that backward cannot start from backward_from={backward_from!r}"
+            )
         self._drawn: FloatArray | None = None
         if alpha is None:
-            self.alpha = np.random.default_rng(rng).random(self.num_channels, dtype=np.float32)
+            self.alpha = self._draw(np.random.default_rng(rng))
             if rng is None:
                 self._drawn = self.alpha.copy()
         else:
@@ -78,14 +96,11 @@ class ELULayer(Layer):
                 values = given.astype(np.float32)
             if not np.isfinite(values).all():
                 raise ValueError(f"alpha must be within the range of float32, not {alpha!r}")
-            if values.shape not in ((), (self.num_channels,)):
-                raise ValueError(
-                    f"alpha must be a scalar or have shape ({self.num_channels},), "
-                    f"not {values.shape}"
-                )
-            self.alpha = np.broadcast_to(values, (self.num_channels,)).copy()
+            if values.shape not in ((), self._shape):
+                allowed = "" if self.shared else f" or have shape {self._shape}"
+                raise ValueError(f"alpha must be a scalar{allowed}, not {values.shape}")
+            self.alpha = np.broadcast_to(values, self._shape).copy()
         self.learnable = learnable
-        self.backward_from = choice("backward_from", backward_from, ("input", "memory", "output"))
 
     @property
     def learnable(self) -> bool:
@@ -94,17 +109,19 @@ class ELULayer(Layer):
 
     @learnable.setter
     def learnable(self, value: bool) -> None:
-        given: object = value
-        if not isinstance(given, (bool, np.bool_)):
-            raise TypeError(f"learnable must be True or False, not {value!r}")
-        if bool(value) != self.learnable:
+        if _boolean("learnable", value) != self.learnable:
             self.learn_rate_factors["alpha"] = 1.0 if value else 0.0
 
     def initialize(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
         """Draw alpha from the training's generator if nobody has chosen its values."""
         if self._drawn is not None and np.array_equal(self.alpha, self._drawn):
-            self.alpha = rng.random(self.num_channels, dtype=np.float32)
+            self.alpha = self._draw(rng)
         self._drawn = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that make this layer anew; alpha and its draw are left out."""
+        names = ("num_channels", "name", "learnable", "backward_from", "shared", "in_place")
+        return {name: getattr(self, name) for name in names}
 
     def predict(self, X: FloatArray) -> FloatArray:
         """Apply the unit.
@@ -133,9 +150,17 @@ class ELULayer(Layer):
         Returns
         -------
         Z : ndarray of X's shape and dtype
+            X itself, with Z in it, if the layer works in place.
         memory : ndarray or None
             expm1(min(X, 0)) if `backward` is to start from it.
+
+        Raises
+        ------
+        ValueError
+            If `X` has another number of channels, or is read-only and the layer works in place.
         """
+        if self.in_place:
+            return functional.elu(X, self._alpha_for(X), axis=1, out=X), None
         if self.backward_from != "memory":
             return self.predict(X), None
         return functional.elu_with_memory(X, self._alpha_for(X), axis=1)
@@ -150,7 +175,7 @@ class ELULayer(Layer):
         dLdX : ndarray of X's shape and dtype
             dLdZ where X > 0, alpha[c] * exp(X) * dLdZ elsewhere.
         dLdalpha : ndarray of alpha's shape and dtype
-            Per channel, the sum of expm1(X) * dLdZ where X <= 0.
+            Per channel, or over all channels, the sum of expm1(X) * dLdZ where X <= 0.
         """
         alpha = self._alpha_for(X)
         sources: dict[str, dict[str, Any]] = {
@@ -162,6 +187,13 @@ class ELULayer(Layer):
         dLdX, dLdalpha = functional.elu_backward(dLdZ, alpha=alpha, axis=1, **source)
         return dLdX, np.asarray(dLdalpha, dtype=np.asarray(self.alpha).dtype)
 
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        return () if self.shared else (self.num_channels,)
+
+    def _draw(self, rng: np.random.Generator) -> FloatArray:
+        return np.asarray(rng.random(self._shape, dtype=np.float32))
+
     def _alpha_for(self, X: FloatArray) -> FloatArray:
         if X.ndim < 2 or X.shape[1] != self.num_channels:
             name = f" {self.name!r}" if self.name else ""
@@ -170,3 +202,9 @@ class ELULayer(Layer):
                 f"{X.shape} must have as many on axis 1"
             )
         return np.asarray(self.alpha, dtype=np.float64 if X.dtype == np.float64 else np.float32)
+
+
+def _boolean(what: str, value: object) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{what} must be True or False, not {value!r}")
+    return bool(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -35,6 +35,8 @@ class ImageInputLayer(Layer):
         If the shape is not three positive integers or the normalization is unknown.
     """
 
+    state: ClassVar[tuple[str, ...]] = ("mean",)
+    backward_uses_output: ClassVar[bool] = False
     mean: FloatArray
 
     def __init__(

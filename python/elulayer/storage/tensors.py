@@ -1,0 +1,161 @@
+"""Arrays and a description in one file, in the safetensors format: nothing in it is executed.
+
+The file's metadata are ``format``, what the file holds and in which version; ``description``, for
+people; ``content``, JSON; and ``sha256`` over the content and the arrays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from .._typing import AnyArray
+
+
+def write_tensors(
+    path: str | os.PathLike[str],
+    kind: str,
+    tensors: Mapping[str, AnyArray],
+    content: Mapping[str, Any],
+    description: str,
+) -> None:
+    """Write a file that is whole or not there: a write that is cut off leaves an old file as it is.
+
+    Parameters
+    ----------
+    path : str or path
+        The file. A symbolic link is followed.
+    kind : str
+        What it holds, and in which version: ``"elulayer network 1"``.
+    tensors : mapping of str to ndarray
+        Numbers or booleans.
+    content : mapping
+        What JSON can hold.
+    description : str
+        For people.
+
+    Raises
+    ------
+    ImportError
+        If the package safetensors is not installed.
+    OSError
+        If the file cannot be written.
+    """
+    save = _safetensors("safetensors.numpy").save
+    arrays = {name: np.array(tensor, order="C") for name, tensor in tensors.items()}
+    text = json.dumps(content, allow_nan=False)
+    metadata = {
+        "format": kind,
+        "elulayer": __version__,
+        "description": description,
+        "content": text,
+        "sha256": _digest(text, arrays),
+    }
+    _write_whole(Path(path), save(arrays, metadata))
+
+
+def read_tensors(
+    path: str | os.PathLike[str], kind: str
+) -> tuple[dict[str, AnyArray], dict[str, Any]]:
+    """Read what `write_tensors` wrote.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    kind : str
+        What it must hold.
+
+    Returns
+    -------
+    tensors : dict of str to ndarray
+    content : dict
+
+    Raises
+    ------
+    ImportError
+        If the package safetensors is not installed.
+    OSError
+        If the file cannot be read.
+    ValueError
+        If the file is damaged or holds something else.
+    """
+    safetensors = _safetensors("safetensors")
+    path = Path(path)
+    with path.open("rb"):  # an OSError of its own kind, with the path
+        pass
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except Exception as error:
+        # safetensors raises its own error, a TypeError for unknown dtypes, a KeyError, ...
+        raise ValueError(f"{path} is damaged or not a safetensors file: {error}") from error
+    found = metadata.get("format")
+    if found != kind:
+        what = f"holds {found!r}" if found else "was not written by elulayer"
+        raise ValueError(f"{path} {what}; {kind!r} is taken")
+    text = metadata.get("content", "")
+    if metadata.get("sha256") != _digest(text, tensors):
+        raise ValueError(f"{path} is damaged: its contents do not have the sum that stands in it")
+    content: dict[str, Any] = json.loads(text)
+    return tensors, content
+
+
+def _digest(text: str, arrays: Mapping[str, AnyArray]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _safetensors(name: str) -> Any:
+    try:
+        return __import__(name, fromlist=["*"])
+    except ImportError as error:
+        raise ImportError(
+            "files of networks need the package safetensors: pip install 'elulayer[train]'"
+        ) from error
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write beside the file, and put it into the file's place once it is on the disk."""
+    path = Path(os.path.realpath(path))
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, _mode(path))
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+    if hasattr(os, "O_DIRECTORY"):
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _mode(path: Path) -> int:
+    """Return the permissions of an old file, or those that the system gives a new one."""
+    with contextlib.suppress(OSError):
+        return path.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
