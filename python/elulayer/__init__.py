@@ -23,6 +23,7 @@ except ModuleNotFoundError as error:
 from . import data
 from .functional import elu, elu_backward, elu_double_backward, elu_with_memory
 from .layers import (
+    AveragePooling2DLayer,
     BatchNormalizationLayer,
     ClassificationLayer,
     Convolution2DLayer,
@@ -30,13 +31,19 @@ from .layers import (
     FullyConnectedLayer,
     ImageInputLayer,
     Layer,
+    LeakyReLULayer,
+    MaxPooling2DLayer,
+    PReLULayer,
+    ReLULayer,
     SoftmaxLayer,
 )
 from .network import Network
 from .runtime import CpuInfo, cpu_info
-from .training import TrainingOptions, TrainingRecord, train_network
+from .storage import load_network, save_network
+from .training import TrainingOptions, TrainingProgress, TrainingRecord, train_network
 
 __all__ = [
+    "AveragePooling2DLayer",
     "BatchNormalizationLayer",
     "ClassificationLayer",
     "Convolution2DLayer",
@@ -45,9 +52,14 @@ __all__ = [
     "FullyConnectedLayer",
     "ImageInputLayer",
     "Layer",
+    "LeakyReLULayer",
+    "MaxPooling2DLayer",
     "Network",
+    "PReLULayer",
+    "ReLULayer",
     "SoftmaxLayer",
     "TrainingOptions",
+    "TrainingProgress",
     "TrainingRecord",
     "__version__",
     "cpu_info",
@@ -56,5 +68,7 @@ __all__ = [
     "elu_backward",
     "elu_double_backward",
     "elu_with_memory",
+    "load_network",
+    "save_network",
     "train_network",
 ]

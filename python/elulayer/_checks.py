@@ -21,6 +21,7 @@ def number(
     value: Any,
     least: float = 0.0,
     below: float = math.inf,
+    most: float = math.inf,
     positive: bool = False,
 ) -> float:
     """Return `value` as a float, or raise an error that says that `what` must be one in range."""
@@ -31,6 +32,8 @@ def number(
     if not least <= float(value) < below:
         limit = "finite" if below == math.inf else f"less than {below:g}"
         raise ValueError(f"{what} must be at least {least:g} and {limit}, not {value!r}")
+    if float(value) > most:
+        raise ValueError(f"{what} must be from {least:g} to {most:g}, not {value!r}")
     return float(value)
 
 

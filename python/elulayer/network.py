@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from ._checks import integer
 from ._typing import AnyArray, FloatArray
-from .layers import ClassificationLayer, ImageInputLayer, Layer
+from .images import Images
+from .layers import ClassificationLayer, ELULayer, ImageInputLayer, Layer
 from .layers._contract import (
     check_definition,
     check_forward,
@@ -46,7 +47,8 @@ class Network:
     TypeError
         If something in the row is not a layer, or lacks a method.
     ValueError
-        If the first or the last layer is of another class, or a layer stands there twice.
+        If the first or the last layer is of another class, a layer stands there twice, or one
+        works in place on an output that is still needed.
     """
 
     def __init__(self, layers: Iterable[Layer], classes: npt.ArrayLike | None = None) -> None:
@@ -70,6 +72,8 @@ class Network:
         for index, layer in enumerate(self.layers[1:-1], start=1):
             if isinstance(layer, (ImageInputLayer, ClassificationLayer)):
                 raise ValueError(f"{label(index, layer)} can only be the first or the last layer")
+            if isinstance(layer, ELULayer) and layer.in_place:
+                _check_in_place(index, layer, self.layers[index - 1])
         if self.classes is not None and self.classes.ndim != 1:
             raise ValueError(f"classes must have shape (K,), not {self.classes.shape}")
         self.input_layer: ImageInputLayer = self.layers[0]
@@ -109,7 +113,8 @@ class Network:
         Parameters
         ----------
         X : array-like of shape (N, C, H, W)
-            Images of any real dtype; their values are taken as they are, as float32.
+            Images of any real dtype; their values are taken as they are, as float32. They may be
+            mapped from a file larger than memory.
         batch_size : int
             Number of images that pass through the layers at once.
 
@@ -128,7 +133,8 @@ class Network:
         """
         images = self.as_images(X)
         size = integer("batch_size", batch_size)
-        return np.concatenate(list(self.inputs(len(self.layers), images, size)))
+        batches = (images[i : i + size] for i in range(0, max(len(images), 1), size))
+        return np.concatenate(list(self.inputs(len(self.layers), batches)))
 
     def classify(self, X: npt.ArrayLike, batch_size: int = 128) -> AnyArray:
         """Return for each image the label of its most probable class.
@@ -158,27 +164,14 @@ class Network:
         labels: AnyArray = self.classes[probabilities.argmax(axis=1)]
         return labels
 
-    def as_images(self, X: npt.ArrayLike) -> FloatArray:
-        """Check images and return them as float32, uncopied where they are float32."""
-        if isinstance(X, np.ma.MaskedArray):
-            raise TypeError("X is a masked array, whose mask would be ignored; fill it first")
-        images = np.asarray(X)
-        shape = self.input_layer.input_shape
-        if images.ndim != 4 or images.shape[1:] != shape:
-            raise ValueError(f"X must have shape {('N', *shape)}, not {images.shape}")
-        if images.dtype.kind not in "fiub":
-            raise TypeError(f"X must hold real numbers, not dtype {images.dtype}")
-        with np.errstate(over="ignore"):
-            images = images.astype(np.float32, copy=False)
-        if not np.isfinite(images).all():
-            count = int((~np.isfinite(images)).any(axis=(1, 2, 3)).sum())
-            raise ValueError(f"X holds NaN or infinity (as float32) in {count} of its images")
-        return images
+    def as_images(self, X: npt.ArrayLike) -> Images:
+        """Check images that the network is to take."""
+        return Images(X, self.input_layer.input_shape)
 
-    def inputs(self, index: int, X: FloatArray, batch_size: int = 128) -> Iterator[FloatArray]:
+    def inputs(self, index: int, batches: Iterable[FloatArray]) -> Iterator[FloatArray]:
         """Yield what reaches layer `index` at prediction, one mini-batch after the other."""
-        for start in range(0, max(len(X), 1), batch_size):
-            Z: FloatArray = X[start : start + batch_size]
+        for X in batches:
+            Z = X
             for i, layer in enumerate(self.layers[:index]):
                 Z = check_output(i, layer, "predict", layer.predict(Z), len(Z), self._shapes[i])
             yield Z
@@ -227,3 +220,14 @@ class Network:
     def __repr__(self) -> str:
         rows = [f"  {label(i, layer)}: {layer.description}" for i, layer in enumerate(self.layers)]
         return "\n".join(["Network", *rows])
+
+
+def _check_in_place(index: int, layer: Layer, below: Layer) -> None:
+    """Check that a layer may write over the output of the layer below it."""
+    if isinstance(below, ImageInputLayer) and below.normalization == "none":
+        why = "passes the images on as they are: they would be changed"
+    elif below.backward_uses_output:
+        why = "needs its output for backward (Layer.backward_uses_output)"
+    else:
+        return
+    raise ValueError(f"{label(index, layer)} cannot work in place: {label(index - 1, below)} {why}")

@@ -1,4 +1,4 @@
-"""Layers: the base class, the ELU layer, and the few others that its network needs."""
+"""Layers: the base class, the ELU layer, its rivals, and the few others that networks need."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from .convolution import Convolution2DLayer
 from .elu import ELULayer
 from .fully_connected import FullyConnectedLayer
 from .image_input import ImageInputLayer
+from .pooling import AveragePooling2DLayer, MaxPooling2DLayer
+from .relu import LeakyReLULayer, PReLULayer, ReLULayer
 from .softmax import SoftmaxLayer
 
 __all__ = [
+    "AveragePooling2DLayer",
     "BatchNormalizationLayer",
     "ClassificationLayer",
     "Convolution2DLayer",
@@ -19,5 +22,9 @@ __all__ = [
     "FullyConnectedLayer",
     "ImageInputLayer",
     "Layer",
+    "LeakyReLULayer",
+    "MaxPooling2DLayer",
+    "PReLULayer",
+    "ReLULayer",
     "SoftmaxLayer",
 ]

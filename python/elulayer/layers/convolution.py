@@ -43,6 +43,7 @@ class Convolution2DLayer(Layer):
     """
 
     learnables: ClassVar[tuple[str, ...]] = ("weights", "bias")
+    backward_uses_output: ClassVar[bool] = False
     weights: FloatArray | None = None
     bias: FloatArray | None = None
 

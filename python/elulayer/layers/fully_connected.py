@@ -36,6 +36,7 @@ class FullyConnectedLayer(Layer):
     """
 
     learnables: ClassVar[tuple[str, ...]] = ("weights", "bias")
+    backward_uses_output: ClassVar[bool] = False
     weights: FloatArray | None = None
     bias: FloatArray | None = None
 

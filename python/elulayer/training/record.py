@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
+
+from .._typing import AnyArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +27,10 @@ class TrainingRecord:
         Base learn rate.
     time : ndarray of float
         Seconds since training began, at the end of the iteration.
+    validation_loss, validation_accuracy : ndarray of float
+        The same of the validation data, after the update; NaN at iterations without a trial.
+    stopped_by : {"max_epochs", "validation_patience", "output_fcn"}
+        What ended the run.
     """
 
     iteration: npt.NDArray[np.int64]
@@ -32,20 +39,45 @@ class TrainingRecord:
     accuracy: npt.NDArray[np.float64]
     learn_rate: npt.NDArray[np.float64]
     time: npt.NDArray[np.float64]
+    validation_loss: npt.NDArray[np.float64]
+    validation_accuracy: npt.NDArray[np.float64]
+    stopped_by: str = "max_epochs"
 
-    @classmethod
-    def empty(cls, iterations: int) -> TrainingRecord:
-        """Return a record to be filled, its iterations numbered."""
-        number = np.arange(1, iterations + 1)
-        return cls(number, np.zeros_like(number), *np.zeros((4, iterations)))
 
-    def row(self, i: int) -> tuple[int, int, float, float, float, float]:
-        """Return what a row of the table says of iteration ``i + 1``, in the table's order."""
-        return (
-            int(self.epoch[i]),
-            int(self.iteration[i]),
-            float(self.time[i]),
-            float(self.loss[i]),
-            float(self.accuracy[i]),
-            float(self.learn_rate[i]),
-        )
+COLUMNS = tuple(field.name for field in fields(TrainingRecord) if field.name != "stopped_by")
+
+
+class RecordBuilder:
+    """A record that grows by an iteration at a time."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, list[float]] = {name: [] for name in COLUMNS}
+
+    def __len__(self) -> int:
+        """Return the number of iterations."""
+        return len(self._columns["iteration"])
+
+    def append(self, **values: float) -> None:
+        """Add an iteration, with a value for each column."""
+        for name in COLUMNS:
+            self._columns[name].append(values[name])
+
+    def last(self, *names: str) -> dict[str, float]:
+        """Return the last iteration's values of some columns; NaN before the first."""
+        return {name: self._columns[name][-1] if len(self) else math.nan for name in names}
+
+    def arrays(self) -> dict[str, AnyArray]:
+        """Return the columns."""
+        return {
+            name: np.array(values, dtype=np.int64 if name in ("iteration", "epoch") else np.float64)
+            for name, values in self._columns.items()
+        }
+
+    def extend(self, columns: dict[str, AnyArray]) -> None:
+        """Add what `arrays` returned."""
+        for name in COLUMNS:
+            self._columns[name] += columns[name].tolist()
+
+    def build(self, stopped_by: str) -> TrainingRecord:
+        """Return the record."""
+        return TrainingRecord(**self.arrays(), stopped_by=stopped_by)

@@ -2,45 +2,56 @@
 
 from __future__ import annotations
 
-RULE = "|" + "=" * 89 + "|"
+import math
 
-HEADER = f"""\
-{RULE}
-|     Epoch    |   Iteration  | Time Elapsed |  Mini-batch  |  Mini-batch  | Base Learning|
-|              |              |  (seconds)   |     Loss     |   Accuracy   |     Rate     |
-{RULE}"""
+from .progress import TrainingProgress
+
+# The two lines of each column's heading, spaced as MATLAB's are.
+_EPOCH = ("     Epoch    ", "              ")
+_ITERATION = ("   Iteration  ", "              ")
+_TIME = (" Time Elapsed ", "  (seconds)   ")
+_LOSS = ("  Mini-batch  ", "     Loss     ")
+_VALIDATION_LOSS = ("  Validation  ", "     Loss     ")
+_ACCURACY = ("  Mini-batch  ", "   Accuracy   ")
+_VALIDATION_ACCURACY = ("  Validation  ", "   Accuracy   ")
+_RATE = (" Base Learning", "     Rate     ")
 
 
-def row(
-    epoch: int, iteration: int, seconds: float, loss: float, accuracy: float, learn_rate: float
-) -> str:
-    """Format one row; numbers that do not fit or would vanish appear in scientific notation.
+class Table:
+    """The lines of a run's table.
 
     Parameters
     ----------
-    epoch, iteration : int
-        Counted from 1.
-    seconds : float
-        Time elapsed.
-    loss : float
-        Loss of the mini-batch.
-    accuracy : float
-        Accuracy on the mini-batch, in percent.
-    learn_rate : float
-        Base learn rate.
+    validation : bool
+        Whether it has columns for the validation data.
     """
-    rate = _fixed(learn_rate, 4) if learn_rate >= 1e-3 else f"{learn_rate:12.4e}"
-    cells = (
-        f"{epoch:12d}",
-        f"{iteration:12d}",
-        _fixed(seconds, 2),
-        _fixed(loss, 4),
-        f"{accuracy:11.2f}%",
-        rate,
-    )
-    return "| " + " | ".join(cells) + " |"
+
+    def __init__(self, validation: bool) -> None:
+        self._validation = validation
+        columns = [_EPOCH, _ITERATION, _TIME, _LOSS]
+        columns += [_VALIDATION_LOSS] * validation + [_ACCURACY]
+        columns += [_VALIDATION_ACCURACY] * validation + [_RATE]
+        self.rule = "|" + "=" * (15 * len(columns) - 1) + "|"
+        lines = ["|" + "|".join(cells) + "|" for cells in zip(*columns, strict=True)]
+        self.header = "\n".join([self.rule, *lines, self.rule])
+
+    def row(self, at: TrainingProgress) -> str:
+        """Format a row; numbers that do not fit or would vanish are in scientific notation."""
+        rate = _fixed(at.learn_rate, 4) if at.learn_rate >= 1e-3 else f"{at.learn_rate:12.4e}"
+        cells = [f"{at.epoch:12d}", f"{at.iteration:12d}", _fixed(at.time_since_start, 2)]
+        cells.append(_fixed(at.loss, 4))
+        if self._validation:
+            cells.append(_fixed(at.validation_loss, 4))
+        cells.append(f"{at.accuracy:11.2f}%")
+        if self._validation:
+            shown = not math.isnan(at.validation_accuracy)
+            cells.append(f"{at.validation_accuracy:11.2f}%" if shown else " " * 12)
+        cells.append(rate)
+        return "| " + " | ".join(cells) + " |"
 
 
 def _fixed(value: float, digits: int) -> str:
+    if math.isnan(value):
+        return " " * 12
     text = f"{value:12.{digits}f}"
     return text if len(text) == 12 else f"{value:12.4e}"

@@ -3,32 +3,48 @@
 from __future__ import annotations
 
 import copy
+import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .._typing import AnyArray, FloatArray
-from ..layers import Layer
+from .._typing import FloatArray
+from ..layers import BatchNormalizationLayer, Layer
 from ..layers._contract import label
 from ..network import Network
-from . import table
-from .options import TrainingOptions
+from ..storage.networks import set_values, values
+from .checkpoint import is_due, restore_checkpoint, save_checkpoint
+from .options import OutputFunction, TrainingOptions
+from .progress import Bar, TrainingProgress, bar
 from .record import TrainingRecord
-from .solver import Sgdm
+from .run import Run
+from .solver import limit_gradients
+from .sources import ArraySource, Batch, Source, make_source
+from .table import Table
 
 
 def train_network(
-    X: npt.ArrayLike, Y: npt.ArrayLike, layers: Iterable[Layer], options: TrainingOptions
+    X: Any,
+    Y: Any,
+    layers: Iterable[Layer],
+    options: TrainingOptions,
+    *,
+    classes: npt.ArrayLike | None = None,
+    resume: str | os.PathLike[str] | None = None,
 ) -> tuple[Network, TrainingRecord]:
     """Train a network to classify images.
 
     Parameters
     ----------
-    X : array-like of shape (N, C, H, W)
-        Images of any real dtype. They are converted to float32 and not scaled.
-    Y : array-like of shape (N,)
+    X : array-like of shape (N, C, H, W), or iterable
+        Images of any real dtype. They are converted to float32, a mini-batch at a time, and not
+        scaled; an array may be mapped from a file larger than memory. Or an iterable of batches of
+        images, which starts anew each time it is iterated over: of pairs (X, Y), with None for
+        `Y`; or of X alone, with another such iterable for `Y`.
+    Y : array-like of shape (N,), iterable of them, or None
         Labels of any type that NumPy can sort; the distinct ones are the classes.
     layers : iterable of Layer
         The network's layers, with as many outputs as there are classes. They are copied: those
@@ -36,6 +52,12 @@ def train_network(
         network's ``layers`` go on learning.
     options : TrainingOptions
         How to train.
+    classes : array-like of shape (K,), optional
+        The classes, sorted. Without them the labels are looked through first.
+    resume : str or path, optional
+        A checkpoint to go on from, or a folder of checkpoints to go on from the last of; a folder
+        that holds none begins the run. The data, the layers and the options must be those of the
+        run before, but for more epochs; the end has the same bits as that of a run in one piece.
 
     Returns
     -------
@@ -55,12 +77,8 @@ def train_network(
     if not isinstance(options, TrainingOptions):
         raise TypeError(f"options must be TrainingOptions, not {type(options).__name__}")
     network = copy.deepcopy(Network(layers))
-    images = network.as_images(X)
-    targets = _labels(Y, len(images))
-    try:
-        network.classes, codes = np.unique(targets, return_inverse=True)
-    except TypeError as error:
-        raise TypeError(f"Y's labels must be of one type that can be sorted: {error}") from error
+    source = make_source(network, X, Y, _sorted_classes(classes))
+    network.classes = source.classes
     shuffling, initial = (
         np.random.default_rng(seed) for seed in np.random.SeedSequence(options.seed).spawn(2)
     )
@@ -70,70 +88,232 @@ def train_network(
             f"Y has {len(network.classes)} classes, {network.classes}, "
             f"but the network has {network.num_classes} outputs"
         )
-    if options.verbose:
-        print("Training on single CPU.")
-        if network.input_layer.normalization != "none":
-            print("Initializing image normalization.")
-        print(table.HEADER, flush=True)
-    # Overflow on the way to a loss that is not finite is told once, by the check of the loss.
-    with np.errstate(over="ignore", invalid="ignore"):
-        for index, layer in enumerate(network.layers):
-            layer.before_training(network.inputs(index, images))
-        record = _loop(network, images, codes, options, shuffling)
-        for index, layer in enumerate(network.layers):
-            layer.after_training(network.inputs(index, images))
-    if options.verbose:
-        print(table.RULE, flush=True)
-    return network, record
+    order = np.arange(len(source)) if isinstance(source, ArraySource) else None
+    run = Run(network, options, shuffling, order)
+    if resume is not None:
+        restore_checkpoint(run, options, source, resume)
+    return network, _Trainer(run, source, options).train()
 
 
-def _loop(
-    network: Network,
-    images: FloatArray,
-    codes: npt.NDArray[np.intp],
-    options: TrainingOptions,
-    rng: np.random.Generator,
-) -> TrainingRecord:
-    size = min(options.mini_batch_size, len(images))
-    total = options.max_epochs * (len(images) // size)
-    rate = options.initial_learn_rate
-    record = TrainingRecord.empty(total)
-    record.learn_rate[:] = rate
-    solver = Sgdm(options.momentum)
-    first = _first_learning(network.layers)
-    _let_freed_memory_stay()
-    one_hot = np.eye(network.num_classes, dtype=np.float32)
-    start = time.perf_counter()
-    for i, (epoch, batch) in enumerate(_batches(len(images), size, options, rng)):
-        tape = network.forward(images[batch])
-        P, T = tape[-1][1], one_hot[codes[batch]]
-        record.epoch[i] = epoch
-        record.loss[i] = network.output_layer.loss(P, T)
-        record.accuracy[i] = 100 * np.mean(P.argmax(axis=1) == codes[batch])
-        if not np.isfinite(record.loss[i]):
-            raise _stopped(f"the loss is {record.loss[i]}", i + 1, epoch)
-        gradients = network.backward(tape, network.output_layer.backward_loss(P, T), first)
-        _update(network.layers, gradients, solver, options)
-        record.time[i] = time.perf_counter() - start
-        if options.verbose and (i in (0, total - 1) or (i + 1) % options.verbose_frequency == 0):
-            print(table.row(*record.row(i)), flush=True)
-    for index, layer in enumerate(network.layers):
-        for name in layer.learnables:
-            if not np.isfinite(getattr(layer, name)).all():
-                raise _stopped(f"{name} of {label(index, layer)} is not finite", total, epoch)
-    return record
+class _Trainer:
+    """The loop around a `Run`."""
 
+    def __init__(self, run: Run, source: Source, options: TrainingOptions) -> None:
+        self.run = run
+        self.network = run.network
+        self.source = source
+        self.options = options
+        self.validation = None
+        if options.validation_data is not None:
+            data = options.validation_data
+            X, Y = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
+            self.validation = make_source(self.network, X, Y, self.network.classes)
+        self.functions: list[OutputFunction] = list(options.output_fcn)  # type: ignore[arg-type]
+        if options.plots == "training-progress":
+            from ..plots import TrainingProgressFigure
 
-def _batches(
-    count: int, size: int, options: TrainingOptions, rng: np.random.Generator
-) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
-    """Yield the epoch and the indices of each mini-batch."""
-    order = np.arange(count)
-    for epoch in range(1, options.max_epochs + 1):
-        if options.shuffle == "every-epoch" or (options.shuffle == "once" and epoch == 1):
-            rng.shuffle(order)
-        for start in range(0, count - size + 1, size):
-            yield epoch, order[start : start + size]
+            self.functions.append(TrainingProgressFigure())
+        batches = source.count_batches(options.mini_batch_size)
+        self.total = None if batches is None else batches * options.max_epochs
+
+    def train(self) -> TrainingRecord:
+        """Run to the end; give the network its final values."""
+        table = Table(self.validation is not None)
+        if self.options.verbose:
+            print("Training on single CPU.")
+            if self.network.input_layer.normalization != "none":
+                print("Initializing image normalization.")
+            print(table.header, flush=True)
+        # Overflow on the way to a loss that is not finite is told once, by the check of the loss.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.run.iteration == 0:
+                self._hooks(lambda layer: layer.before_training)
+            with bar(self.options.verbose, self._total_images(), self.run.images) as shown:
+                stopped_by = self._loop(table, shown)
+            self._check_values()
+            if self.run.best:
+                set_values(self.network.layers, self.run.best)
+            moving = self.options.batch_normalization_statistics == "moving"
+            self._hooks(
+                lambda layer: (
+                    None
+                    if moving and isinstance(layer, BatchNormalizationLayer)
+                    else layer.after_training
+                )
+            )
+        if self.options.verbose:
+            print(table.rule, flush=True)
+        return self.run.record.build(stopped_by)
+
+    def _loop(self, table: Table, shown: Bar) -> str:
+        run, options = self.run, self.options
+        one_hot = np.eye(self.network.num_classes, dtype=np.float32)
+        first = _first_learning(self.network.layers)
+        _let_freed_memory_stay()
+        start = time.perf_counter() - run.seconds
+        self._call(self._progress("start", run.seconds))
+        stopped_by = ""
+        for (X, codes), ends_epoch, ends_run in self._batches():
+            tape = self.network.forward(X)
+            P, T = tape[-1][1], one_hot[codes]
+            loss = self.network.output_layer.loss(P, T)
+            accuracy = 100 * float(np.mean(P.argmax(axis=1) == codes))
+            if not np.isfinite(loss):
+                raise self._diverged(f"the loss is {loss}", run.iteration + 1)
+            gradients = self.network.backward(
+                tape, self.network.output_layer.backward_loss(P, T), first
+            )
+            self._update(gradients)
+            run.batch += 1
+            run.images += len(codes)
+            iteration = run.iteration + 1
+            trial = self.validation is not None and (
+                iteration == 1 or ends_run or iteration % options.validation_frequency == 0
+            )
+            validation_loss, validation_accuracy = self._validate() if trial else (np.nan, np.nan)
+            seconds = time.perf_counter() - start
+            run.record.append(
+                iteration=iteration,
+                epoch=run.epoch,
+                loss=loss,
+                accuracy=accuracy,
+                learn_rate=options.learn_rate(run.epoch),
+                time=seconds,
+                validation_loss=validation_loss,
+                validation_accuracy=validation_accuracy,
+            )
+            progress = self._progress("iteration", seconds)
+            if self._call(progress):
+                stopped_by = "output_fcn"
+            elif run.failures >= options.validation_patience:
+                stopped_by = "validation_patience"
+            if options.verbose and (
+                iteration == 1
+                or ends_run
+                or stopped_by
+                or trial
+                or iteration % options.verbose_frequency == 0
+            ):
+                shown.print(table.row(progress))
+            shown.advance(len(codes), loss)
+            if is_due(run, options, ends_epoch):
+                save_checkpoint(run, options, self.source, seconds)
+            if stopped_by:
+                break
+        self._call(self._progress("done", time.perf_counter() - start))
+        return stopped_by or "max_epochs"
+
+    def _batches(self) -> Iterator[tuple[Batch, bool, bool]]:
+        """Yield the mini-batches that are left, and whether each ends its epoch and the run."""
+        run, options = self.run, self.options
+        while run.epoch <= options.max_epochs:
+            if (
+                run.batch == 0
+                and run.order is not None
+                and (
+                    options.shuffle == "every-epoch"
+                    or (options.shuffle == "once" and run.epoch == 1)
+                )
+            ):
+                run.rng.shuffle(run.order)
+            waiting: Batch | None = None
+            for batch in self.source.batches(options.mini_batch_size, run.order, run.batch):
+                if waiting is not None:
+                    yield waiting, False, False
+                waiting = batch
+            if waiting is not None:
+                yield waiting, True, run.epoch == options.max_epochs
+            run.epoch += 1
+            run.batch = 0
+        run.epoch = options.max_epochs
+
+    def _update(self, gradients: list[list[FloatArray]]) -> None:
+        """Move the learnables along their gradients."""
+        options = self.options
+        moving: dict[str, tuple[Layer, str, float]] = {}
+        steep: dict[str, FloatArray] = {}
+        for index, layer in enumerate(self.network.layers):
+            # Layers below the first that learns have no gradients.
+            for name, gradient in zip(layer.learnables, gradients[index], strict=False):
+                factor = layer.learn_rate_factors.get(name, 1.0)
+                if factor == 0:
+                    continue
+                decay = options.l2_regularization * layer.l2_factors.get(name, 1.0)
+                if decay:
+                    gradient = gradient + decay * getattr(layer, name)
+                key = f"{index}.{name}"
+                moving[key] = (layer, name, factor)
+                steep[key] = gradient
+        rate = options.learn_rate(self.run.epoch)
+        for key, gradient in limit_gradients(steep, options).items():
+            layer, name, factor = moving[key]
+            step = self.run.solver.step(key, gradient, rate * factor, self.run.iteration + 1)
+            setattr(layer, name, getattr(layer, name) + step)
+
+    def _validate(self) -> tuple[float, float]:
+        """Try the network on the validation data; keep count of the trials without progress."""
+        assert self.validation is not None
+        network, run = self.network, self.run
+        one_hot = np.eye(network.num_classes, dtype=np.float32)
+        loss, right, count = 0.0, 0, 0
+        for X, codes in self.validation.batches(self.options.mini_batch_size, None):
+            *_, P = network.inputs(len(network.layers), [X])
+            loss += len(codes) * network.output_layer.loss(P, one_hot[codes])
+            right += int((P.argmax(axis=1) == codes).sum())
+            count += len(codes)
+        loss /= count
+        if loss < run.best_loss:
+            run.best_loss, run.failures = loss, 0
+            if self.options.output_network == "best-validation-loss":
+                run.best = {key: value.copy() for key, value in values(network.layers).items()}
+        else:
+            run.failures += 1
+        return loss, 100 * right / count
+
+    def _progress(self, state: str, seconds: float) -> TrainingProgress:
+        last = self.run.record.last("loss", "accuracy", "validation_loss", "validation_accuracy")
+        return TrainingProgress(
+            state=state,
+            epoch=self.run.epoch if self.run.iteration else 0,
+            iteration=self.run.iteration,
+            total_iterations=self.total,
+            time_since_start=seconds,
+            learn_rate=self.options.learn_rate(self.run.epoch),
+            network=self.network,
+            **last,
+        )
+
+    def _call(self, progress: TrainingProgress) -> bool:
+        """Call the output functions; tell whether one of them stops the run."""
+        return any([function(progress) is True for function in self.functions])
+
+    def _hooks(
+        self, choose: Callable[[Layer], Callable[[Iterable[FloatArray]], None] | None]
+    ) -> None:
+        """Let each layer look at its inputs over the training set."""
+        for index, layer in enumerate(self.network.layers):
+            hook = choose(layer)
+            if hook is not None:
+                images = self.source.images(self.options.mini_batch_size)
+                hook(self.network.inputs(index, images))
+
+    def _check_values(self) -> None:
+        for index, layer in enumerate(self.network.layers):
+            for name in layer.learnables:
+                if not np.isfinite(getattr(layer, name)).all():
+                    why = f"{name} of {label(index, layer)} is not finite"
+                    raise self._diverged(why, self.run.iteration)
+
+    def _diverged(self, why: str, iteration: int) -> FloatingPointError:
+        return FloatingPointError(
+            f"training stopped at iteration {iteration} (epoch {self.run.epoch}): {why}; "
+            "a smaller initial_learn_rate or smaller values in X may help"
+        )
+
+    def _total_images(self) -> int | None:
+        if not isinstance(self.source, ArraySource) or self.total is None:
+            return None
+        return self.total * min(self.options.mini_batch_size, len(self.source))
 
 
 def _first_learning(layers: Sequence[Layer]) -> int:
@@ -142,25 +322,6 @@ def _first_learning(layers: Sequence[Layer]) -> int:
         if any(layer.learn_rate_factors.get(name, 1.0) != 0 for name in layer.learnables):
             return index
     return len(layers)
-
-
-def _update(
-    layers: Sequence[Layer],
-    gradients: list[list[FloatArray]],
-    solver: Sgdm,
-    options: TrainingOptions,
-) -> None:
-    for index, layer in enumerate(layers):
-        # Layers below the first that learns have no gradients.
-        for name, gradient in zip(layer.learnables, gradients[index], strict=False):
-            rate = options.initial_learn_rate * layer.learn_rate_factors.get(name, 1.0)
-            if rate == 0:
-                continue
-            value = getattr(layer, name)
-            decay = options.l2_regularization * layer.l2_factors.get(name, 1.0)
-            if decay:
-                gradient = gradient + decay * value
-            setattr(layer, name, solver.update((index, name), value, gradient, rate))
 
 
 def _let_freed_memory_stay() -> None:
@@ -173,21 +334,10 @@ def _let_freed_memory_stay() -> None:
     np.empty(2**25 - 2**17, dtype=np.uint8)
 
 
-def _labels(Y: npt.ArrayLike, count: int) -> AnyArray:
-    labels = np.asarray(Y)
-    if labels.ndim != 1:
-        raise ValueError(f"Y must have shape (N,), one label per image, not {labels.shape}")
-    if len(labels) != count:
-        raise ValueError(f"X holds {count} images, but Y {len(labels)} labels")
-    if count == 0:
-        raise ValueError("X holds no images")
-    if labels.dtype.kind == "f" and np.isnan(labels).any():
-        raise ValueError("Y holds NaN")
-    return labels
-
-
-def _stopped(why: str, iteration: int, epoch: int) -> FloatingPointError:
-    return FloatingPointError(
-        f"training stopped at iteration {iteration} (epoch {epoch}): {why}; "
-        "a smaller initial_learn_rate or smaller values in X may help"
-    )
+def _sorted_classes(classes: npt.ArrayLike | None) -> Any:
+    if classes is None:
+        return None
+    given = np.asarray(classes)
+    if given.ndim != 1 or not np.array_equal(np.unique(given), given):
+        raise ValueError(f"classes must be different labels in sorted order, not {classes!r}")
+    return given

@@ -1,0 +1,115 @@
+"""Files from which a run that was cut off goes on, to the same bits."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ..storage.networks import describe_layers, pack_labels
+from ..storage.tensors import read_tensors, write_tensors
+from .options import TrainingOptions
+from .run import Run
+from .sources import Source
+
+KIND = "elulayer checkpoint 1"
+PATTERN = "checkpoint-*.safetensors"
+
+# What a resumed run must share with the run before; max_epochs may grow, for one.
+_BINDING = (
+    "solver",
+    "momentum",
+    "gradient_decay_factor",
+    "squared_gradient_decay_factor",
+    "epsilon",
+    "initial_learn_rate",
+    "learn_rate_schedule",
+    "learn_rate_drop_factor",
+    "learn_rate_drop_period",
+    "l2_regularization",
+    "gradient_threshold",
+    "gradient_threshold_method",
+    "mini_batch_size",
+    "shuffle",
+    "validation_frequency",
+    "output_network",
+    "seed",
+)
+
+
+def is_due(run: Run, options: TrainingOptions, epoch_ended: bool) -> bool:
+    """Whether the options ask for a checkpoint now."""
+    if options.checkpoint_path is None:
+        return False
+    if options.checkpoint_frequency_unit == "iteration":
+        return run.iteration % options.checkpoint_frequency == 0
+    return epoch_ended and run.epoch % options.checkpoint_frequency == 0
+
+
+def save_checkpoint(run: Run, options: TrainingOptions, source: Source, seconds: float) -> Path:
+    """Write the state of a run into the options' folder; return the file."""
+    assert options.checkpoint_path is not None
+    path = Path(options.checkpoint_path) / f"checkpoint-{run.iteration:08d}.safetensors"
+    content = {
+        "run": {**run.numbers(), "seconds": seconds},
+        "setting": _setting(run, options, source),
+    }
+    description = f"elulayer, training stopped after iteration {run.iteration}\n{run.network!r}"
+    write_tensors(path, KIND, run.arrays(), content, description)
+    return path
+
+
+def restore_checkpoint(
+    run: Run, options: TrainingOptions, source: Source, path: str | os.PathLike[str]
+) -> None:
+    """Give a run the state of a checkpoint.
+
+    Parameters
+    ----------
+    run : Run
+        Of the same layers, options and data, not yet begun.
+    options : TrainingOptions
+    source : Source
+    path : str or path
+        A checkpoint, or a folder of them, of which the last is taken; an empty folder leaves the
+        run at its beginning.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If the file is damaged, or was written by another run.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        files = sorted(path.glob(PATTERN))
+        if not files:
+            return
+        path = files[-1]
+    arrays, content = read_tensors(path, KIND)
+    then, now = content["setting"], _setting(run, options, source)
+    for what in then:
+        if then[what] != now[what]:
+            raise ValueError(
+                f"{path} belongs to a run with {what} {then[what]!r}, not {now[what]!r}"
+            )
+    try:
+        run.restore(arrays, content["run"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _setting(run: Run, options: TrainingOptions, source: Source) -> dict[str, Any]:
+    """Describe what two parts of one run must have in common."""
+    return {
+        "layers": describe_layers(run.network.layers),
+        "classes": pack_labels(run.network.classes),
+        "data": source.fingerprint(),
+        **{name: _finite(getattr(options, name)) for name in _BINDING},
+    }
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity."""
+    return "infinity" if value == float("inf") else value

@@ -1,0 +1,237 @@
+"""Where a run's images and labels come from: arrays, or iterables of batches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sized
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .._typing import AnyArray, FloatArray
+from ..network import Network
+
+Codes = npt.NDArray[np.intp]
+Batch = tuple[FloatArray, Codes]
+"""Images as float32, and for each the number of its class."""
+
+
+class ArraySource:
+    """Images and labels in arrays, which may be mapped from files larger than memory.
+
+    Parameters
+    ----------
+    network : Network
+        Whose input the images are.
+    X, Y : array-like
+        As `train_network` takes them.
+    classes : ndarray, optional
+        The classes; without them the distinct labels are.
+    """
+
+    shuffled = True
+
+    def __init__(
+        self, network: Network, X: npt.ArrayLike, Y: npt.ArrayLike, classes: AnyArray | None
+    ) -> None:
+        self._images = network.as_images(X)
+        labels = _labels(Y)
+        if len(labels) != len(self._images):
+            raise ValueError(f"X holds {len(self._images)} images, but Y {len(labels)} labels")
+        if len(labels) == 0:
+            raise ValueError("X holds no images")
+        self.classes = _distinct([labels]) if classes is None else classes
+        self._codes = _codes(labels, self.classes)
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self._codes)
+
+    def count_batches(self, size: int) -> int:
+        """Return the number of mini-batches of an epoch."""
+        return len(self) // min(size, len(self))
+
+    def images(self, size: int) -> Iterator[FloatArray]:
+        """Yield all images in their order."""
+        for start in range(0, len(self), size):
+            yield self._images[start : start + size]
+
+    def batches(
+        self, size: int, order: npt.NDArray[np.int64] | None, skip: int = 0
+    ) -> Iterator[Batch]:
+        """Yield the mini-batches of an epoch.
+
+        Parameters
+        ----------
+        size : int
+            Images of each.
+        order : ndarray or None
+            Indices of the images; what does not fill a mini-batch is left out. None for all images
+            in their order, the last batch short.
+        skip : int
+            Mini-batches to leave out at the beginning.
+        """
+        if order is None:
+            for start in range(0, len(self), size):
+                part = slice(start, start + size)
+                yield self._images[part], self._codes[part]
+            return
+        size = min(size, len(self))
+        for start in range(skip * size, len(self) - size + 1, size):
+            chosen = order[start : start + size]
+            yield self._images[chosen], self._codes[chosen]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Describe the data, so that a resumed run can tell that they are others."""
+        digest = hashlib.sha256(self._codes.astype(np.int64).tobytes())
+        for end in (self._images[:8], self._images[-8:]):
+            digest.update(end.tobytes())
+        return {
+            "images": len(self),
+            "shape": list(self._images.shape[1:]),
+            "sha256 of the labels and of some images": digest.hexdigest(),
+        }
+
+
+class IterableSource:
+    """Batches (X, Y) from an iterable that starts anew whenever it is iterated over.
+
+    Parameters
+    ----------
+    network : Network
+        Whose input the images are.
+    batches : iterable of (X, Y)
+        Each X and Y as `train_network` takes them.
+    classes : ndarray, optional
+        The classes; without them one pass over the iterable collects the labels.
+    """
+
+    shuffled = False
+
+    def __init__(self, network: Network, batches: Iterable[Any], classes: AnyArray | None) -> None:
+        if isinstance(batches, Iterator):
+            raise TypeError(
+                f"X is a {type(batches).__name__}, which gives its batches once; training takes "
+                "an iterable that starts anew for every epoch, such as a list or an object with "
+                "an __iter__ of its own"
+            )
+        self._network = network
+        self._iterable = batches
+        self.classes = (
+            _distinct([_labels(Y) for _, Y in self._pairs()]) if classes is None else classes
+        )
+
+    def count_batches(self, size: int) -> int | None:
+        """Return the number of batches of an epoch, where the iterable tells it."""
+        return len(self._iterable) if isinstance(self._iterable, Sized) else None
+
+    def images(self, size: int) -> Iterator[FloatArray]:
+        """Yield all images in their order."""
+        for X, _ in self._pairs():
+            yield self._network.as_images(X)[:]
+
+    def batches(self, size: int, order: object = None, skip: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch, as they come, without the first `skip`."""
+        for X, Y in islice(self._pairs(), skip, None):
+            images, labels = self._network.as_images(X), _labels(Y)
+            if len(labels) != len(images):
+                raise ValueError(f"a batch holds {len(images)} images, but {len(labels)} labels")
+            if len(labels):
+                yield images[:], _codes(labels, self.classes)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Describe the data, as far as they are known without reading them."""
+        return {"batches": self.count_batches(0)}
+
+    def _pairs(self) -> Iterator[tuple[Any, Any]]:
+        empty = True
+        for item in self._iterable:
+            if not isinstance(item, (tuple, list)) or len(item) != 2:
+                raise TypeError(
+                    f"an iterable of batches must give pairs (X, Y), not {type(item).__name__}"
+                )
+            empty = False
+            yield item[0], item[1]
+        if empty:
+            raise ValueError("the iterable of batches gives no batch")
+
+
+class _Zipped:
+    """Two iterables of batches, of images and of labels, as one of pairs."""
+
+    def __init__(self, X: Iterable[Any], Y: Iterable[Any]) -> None:
+        self._parts = (X, Y)
+        for name, part in zip("XY", self._parts, strict=True):
+            if isinstance(part, Iterator):
+                raise TypeError(
+                    f"{name} is a {type(part).__name__}, which gives its batches once; training "
+                    "takes an iterable that starts anew for every epoch"
+                )
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        return zip(*self._parts, strict=True)
+
+
+class _SizedZipped(_Zipped):
+    def __len__(self) -> int:
+        return min(len(part) for part in self._parts if isinstance(part, Sized))
+
+
+Source = ArraySource | IterableSource
+
+
+def make_source(network: Network, X: Any, Y: Any = None, classes: AnyArray | None = None) -> Source:
+    """Make the source that fits what was given as X and Y."""
+    if Y is None:
+        if not isinstance(X, Iterable) or hasattr(X, "__array__"):
+            raise TypeError(
+                f"without Y, X must be an iterable of batches (X, Y), not {type(X).__name__}"
+            )
+        return IterableSource(network, X, classes)
+    if _is_array_like(X):
+        return ArraySource(network, X, Y, classes)
+    if not isinstance(X, Iterable) or not isinstance(Y, Iterable):
+        raise TypeError(
+            "X and Y must be arrays or iterables of batches, "
+            f"not {type(X).__name__} and {type(Y).__name__}"
+        )
+    pair = _SizedZipped if isinstance(X, Sized) and isinstance(Y, Sized) else _Zipped
+    return IterableSource(network, pair(X, Y), classes)
+
+
+def _is_array_like(value: Any) -> bool:
+    return isinstance(value, (list, tuple, int, float, np.generic)) or hasattr(value, "__array__")
+
+
+def _labels(Y: npt.ArrayLike) -> AnyArray:
+    labels = np.asarray(Y)
+    if labels.ndim != 1:
+        raise ValueError(f"Y must have shape (N,), one label per image, not {labels.shape}")
+    if labels.dtype.kind == "f" and np.isnan(labels).any():
+        raise ValueError("Y holds NaN")
+    return labels
+
+
+def _distinct(parts: list[AnyArray]) -> AnyArray:
+    try:
+        classes: AnyArray = np.unique(np.concatenate([np.unique(part) for part in parts]))
+    except TypeError as error:
+        raise TypeError(f"Y's labels must be of one type that can be sorted: {error}") from error
+    return classes
+
+
+def _codes(labels: AnyArray, classes: AnyArray) -> Codes:
+    """Return the position of each label among the classes."""
+    try:
+        codes = np.searchsorted(classes, labels).astype(np.intp)
+    except TypeError as error:
+        raise TypeError(
+            f"Y's labels, of dtype {labels.dtype}, do not compare with the classes, {classes}"
+        ) from error
+    known = classes[np.minimum(codes, len(classes) - 1)] == labels
+    if not np.all(known):
+        stranger = labels[~known].tolist()[0]
+        raise ValueError(f"Y holds the label {stranger!r}, which is none of the classes {classes}")
+    return codes
