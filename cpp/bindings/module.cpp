@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "arrays.hpp"
+#include "channels.hpp"
 #include "elulayer/cpu_info.hpp"
 #include "elulayer/elulayer.hpp"
 #include "plain.hpp"
@@ -143,6 +144,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.attr("__version__") = ELULAYER_VERSION;
   elulayer::bindings::register_functions(m);
   elulayer::bindings::register_plain_functions(m);
+  elulayer::bindings::register_channel_functions(m);
   try {
     elulayer::cpu_info();  // an ELULAYER_ISA that cannot be used fails the import, not a later call
   } catch (const std::runtime_error& error) {

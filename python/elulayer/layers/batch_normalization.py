@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from .. import _core
 from .._checks import number
 from .._typing import FloatArray
 from .base import Layer
+
+_Values = npt.NDArray[np.float64]
+"""A value for each channel."""
 
 
 class BatchNormalizationLayer(Layer):
@@ -93,38 +97,26 @@ class BatchNormalizationLayer(Layer):
             If `X` has another number of channels.
         """
         rows = self._rows(X)
-        scale = np.asarray(self.scale) / np.sqrt(np.asarray(self.variance, float) + self.epsilon)
-        offset = np.asarray(self.offset) - np.asarray(self.mean) * scale
-        Z = _flat(rows) * _spread(scale, rows)
-        Z += _spread(offset, rows)
-        return Z.reshape(X.shape)
+        factor = np.asarray(self.scale) / np.sqrt(np.asarray(self.variance, float) + self.epsilon)
+        return self._normalized(rows, np.asarray(self.mean, float), factor).reshape(X.shape)
 
-    def forward(
-        self, X: FloatArray
-    ) -> tuple[FloatArray, tuple[FloatArray, npt.NDArray[np.float64]]]:
-        """Normalize with the batch's statistics; keep X - mean and 1 / sqrt(variance + epsilon).
+    def forward(self, X: FloatArray) -> tuple[FloatArray, tuple[_Values, _Values]]:
+        """Normalize with the batch's statistics; keep the mean and 1 / sqrt(variance + epsilon).
 
         The moving averages go on: new = decay * batch's + (1 - decay) * old.
         """
         rows = self._rows(X)
-        count = max(rows.size // rows.shape[1], 1)
-        mean = _channel_sums(rows) / count
-        centred = _flat(rows) - _spread(mean, rows)
-        variance = _channel_dots(centred.reshape(rows.shape), centred.reshape(rows.shape)) / count
-        inverse = 1 / np.sqrt(variance + self.epsilon)
+        mean, variance = np.empty((2, rows.shape[1]))
+        _core.channel_moments(rows, mean, variance)
         if rows.size:
             self.mean = _moved(self.mean, mean, self.mean_decay)
             self.variance = _moved(self.variance, variance, self.variance_decay)
-        Z = centred * _spread(np.asarray(self.scale) * inverse, rows)
-        Z += _spread(np.asarray(self.offset), rows)
-        return Z.reshape(X.shape), (centred, inverse)
+        inverse = 1 / np.sqrt(variance + self.epsilon)
+        Z = self._normalized(rows, mean, np.asarray(self.scale) * inverse)
+        return Z.reshape(X.shape), (mean, inverse)
 
     def backward(
-        self,
-        X: FloatArray,
-        Z: FloatArray,
-        dLdZ: FloatArray,
-        memory: tuple[FloatArray, npt.NDArray[np.float64]],
+        self, X: FloatArray, Z: FloatArray, dLdZ: FloatArray, memory: tuple[_Values, _Values]
     ) -> tuple[FloatArray | None, FloatArray, FloatArray]:
         """Compute dLdX (None if it is not needed), dLdscale and dLdoffset.
 
@@ -132,19 +124,27 @@ class BatchNormalizationLayer(Layer):
         dLdoffset = sum of dLdZ; dLdscale = sum of dLdZ * U;
         dLdX = scale / sqrt(variance + epsilon) * (dLdZ - dLdoffset / M - U * dLdscale / M).
         """
-        centred, inverse = memory
+        mean, inverse = memory
         scale, offset = np.asarray(self.scale), np.asarray(self.offset)
         rows = self._rows(X)
-        gradient = dLdZ.reshape(rows.shape)
-        doffset = _channel_sums(gradient)
-        dscale = _channel_dots(gradient, centred.reshape(rows.shape)) * inverse
+        gradient = _contiguous(dLdZ.astype(rows.dtype, copy=False)).reshape(rows.shape)
+        doffset, dscale = np.empty((2, rows.shape[1]))
+        _core.channel_dots(gradient, rows, mean, doffset, dscale)
+        dscale *= inverse
         dLdX = None
         if self.needs_input_gradient:
             count = max(rows.size // rows.shape[1], 1)
             factor = scale * inverse
-            dLdX = _flat(gradient) * _spread(factor, rows)
-            dLdX -= centred * _spread(factor * inverse * dscale / count, rows)
-            dLdX -= _spread(factor * doffset / count, rows)
+            dLdX = np.empty_like(rows)
+            _core.channel_affine_gradient(
+                gradient,
+                rows,
+                mean,
+                factor,
+                -factor * inverse * dscale / count,
+                -factor * doffset / count,
+                dLdX,
+            )
             dLdX = dLdX.reshape(X.shape)
         return dLdX, dscale.astype(scale.dtype), doffset.astype(offset.dtype)
 
@@ -176,33 +176,22 @@ class BatchNormalizationLayer(Layer):
                 f"BatchNormalizationLayer has {len(self.scale)} channels; its input of shape "
                 f"{X.shape} must have as many on axis 1"
             )
-        return X.reshape(*X.shape[:2], int(np.prod(X.shape[2:])))
+        return _contiguous(X).reshape(*X.shape[:2], int(np.prod(X.shape[2:])))
+
+    def _normalized(self, rows: FloatArray, mean: _Values, factor: _Values) -> FloatArray:
+        """Return factor * (rows - mean) + offset."""
+        Z = np.empty_like(rows)
+        offset = np.asarray(self.offset, float)
+        _core.channel_affine(rows, mean, np.asarray(factor, float), offset, Z)
+        return Z
 
 
-def _moved(old: FloatArray | None, batch: npt.NDArray[np.float64], decay: float) -> FloatArray:
+def _contiguous(X: FloatArray) -> FloatArray:
+    """Return X as the kernels take it: in C order, float32 or float64."""
+    return np.ascontiguousarray(X, dtype=np.result_type(X, np.float32))
+
+
+def _moved(old: FloatArray | None, batch: _Values, decay: float) -> FloatArray:
     """Return a moving average with a mini-batch's statistics in it."""
     new: FloatArray = (decay * batch + (1 - decay) * np.asarray(old)).astype(np.float32)
     return new
-
-
-def _flat(rows: FloatArray) -> FloatArray:
-    """Return (N, C, P) as (N, C * P)."""
-    return rows.reshape(len(rows), rows.shape[1] * rows.shape[2])
-
-
-def _spread(values: npt.NDArray[Any], rows: FloatArray) -> FloatArray:
-    """Repeat a value per channel for each of its P places: one long row broadcasts fastest."""
-    return np.repeat(values, rows.shape[2]).astype(rows.dtype, copy=False)
-
-
-def _channel_sums(rows: FloatArray) -> npt.NDArray[np.float64]:
-    """Sum (N, C, P) per channel: float32 sums over P, then float64."""
-    sums: npt.NDArray[np.float64] = np.einsum("ncp->nc", rows).sum(axis=0, dtype=np.float64)
-    return sums
-
-
-def _channel_dots(a: FloatArray, b: FloatArray) -> npt.NDArray[np.float64]:
-    """Sum a * b per channel: one dot product over P each, then float64."""
-    dots: FloatArray = np.matmul(a[:, :, np.newaxis, :], b[:, :, :, np.newaxis])
-    sums: npt.NDArray[np.float64] = dots.sum(axis=(0, 2, 3), dtype=np.float64)
-    return sums
