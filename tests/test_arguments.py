@@ -63,10 +63,13 @@ BAD_ALPHA = {
     "too large": (1e39, ValueError, "alpha has 1e+39, which is beyond the range of float32"),
     "one too large": ([1, 1e39, 1], ValueError, "alpha has 1e+39, which is beyond the range"),
     "huge integer": (10**400, ValueError, "which is beyond the range of float32"),
-    "bool": (
-        True,
-        TypeError,
-        "alpha has dtype bool; float32, float64, float16 and bfloat16 are taken",
+    "bool": (True, TypeError, "alpha has dtype bool and x has float32; Python numbers or x's dtyp"),
+    "nested": ([[0.5, 0.5, 0.5]], ValueError, "alpha has shape (1, 3); a scalar or a vector is"),
+    "ragged": ([0.5, [0.5], 0.5], ValueError, "alpha is [0.5, [0.5], 0.5]; a number or a vector"),
+    "just too large": (
+        float(np.nextafter(float(np.finfo("f").max), np.inf)),
+        ValueError,
+        "beyond the range of float32",
     ),
     "bools": ([True, False, True], TypeError, "alpha has dtype bool"),
     "text": ("1.5", TypeError, "alpha has dtype <U3"),
@@ -87,7 +90,7 @@ def test_bad_alpha(case):
         el.elu_backward(X, X, alpha)
 
 
-@pytest.mark.parametrize("axis", [None, 1.0, "1"])
+@pytest.mark.parametrize("axis", [None, 1.0, "1", True])
 def test_axis_that_is_no_integer(axis):
     with pytest.raises(TypeError, match=pattern(f"axis is {axis!r}; an integer is taken")):
         el.elu(X, A, axis=axis)

@@ -257,3 +257,36 @@ def test_any_finite_values(data, dtype, shape):
     )
     total, magnitude = reference.elu_backward_alpha(grad, x, axis)
     assert np.all(np.abs(dalpha - total) <= 4 * info.eps * magnitude)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_infinite_alpha(dtype):
+    """An infinite alpha times a positive exp(x): no NaN from 0 * inf in the parts of a product."""
+    grad = np.array([1, 1, -1, 2, np.finfo(dtype).smallest_subnormal], dtype)
+    x = np.array([-1, -50, -1, -3.7, -2], dtype)
+    dx, _ = el.elu_backward(grad, x, np.inf)
+    assert dx.tolist() == [np.inf, np.inf, -np.inf, np.inf, np.inf]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bits"), [(np.float32, 0x7F800001), (np.float64, (2047 << 52) + 1)]
+)
+def test_a_signaling_nan_stays_nan(dtype, bits):
+    grad = np.array([bits], dtype=f"u{np.dtype(dtype).itemsize}").view(dtype)
+    dx, _ = el.elu_backward(grad, np.array([-1], dtype), 1.0)
+    assert np.isnan(dx[0])
+
+
+def test_many_channels_last():
+    """More channels than are added side by side, and more partial sums than one thread takes."""
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(700, 1045)).astype(np.float32)
+    grad = rng.normal(size=x.shape).astype(np.float32)
+    _, dalpha = el.elu_backward(grad, x, np.full(1045, 0.5, np.float32), axis=-1)
+    exact = (grad.astype(float) * np.expm1(np.minimum(x.astype(float), 0))).sum(axis=0)
+    np.testing.assert_allclose(dalpha, exact, rtol=1e-5, atol=1e-5)
+    for threads in (1, 2, 5):
+        again = el.elu_backward(
+            grad, x, np.full(1045, 0.5, np.float32), axis=-1, num_threads=threads
+        )[1]
+        assert np.array_equal(again, dalpha)

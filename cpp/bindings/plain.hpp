@@ -1,6 +1,6 @@
-// The plain call: C-contiguous float32 or float64 arrays that do not overlap, alpha a float or of
-// the same dtype. It is checked here, since the checks in Python take longer than the kernel on a
-// small array.
+// The plain call: C-contiguous float32 or float64 arrays, an out that is one of them or apart
+// from them, alpha a float or of the same dtype. It is checked here, since the checks in Python
+// take longer than the kernel on a small array.
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -1,18 +1,20 @@
 // The native API: tiles on threads, then the partial sums of alpha's gradient in a fixed order.
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <initializer_list>
 #include <limits>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
-#include <vector>
 
 #include "cpu/cache.hpp"
 #include "cpu/dispatch.hpp"
 #include "cpu/partition.hpp"
 #include "cpu/threads.hpp"
 #include "elulayer/elulayer.hpp"
+#include "math/backward.hpp"
 
 namespace elulayer {
 namespace {
@@ -79,18 +81,13 @@ std::int64_t checked_size(Shape shape) {
   return size;
 }
 
-struct ScaledSum {
-  double sum;
-  double scale;
-};
-
-// The sum of `count` partial sums that lie `stride` apart, in order, times the scale.
-ScaledSum add_partials(const cpu::PartialSum* partials, std::int64_t count, std::int64_t stride,
-                       double scale) {
+// Partial sums of a channel, added in order at one scale, compensated (Knuth's TwoSum).
+struct RunningSum {
   double sum = 0;
   double compensation = 0;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const cpu::PartialSum& partial = partials[i * stride];
+  double scale = 1;
+
+  void add(const cpu::PartialSum& partial) {
     const double factor = scale / partial.scale;
     const double term = partial.sum * factor;
     const double s = sum + term;
@@ -99,29 +96,52 @@ ScaledSum add_partials(const cpu::PartialSum* partials, std::int64_t count, std:
     compensation += partial.compensation * factor;
     sum = s;
   }
-  // An infinite sum has a NaN for compensation.
-  return {std::isfinite(sum) ? sum + compensation : sum, scale};
-}
 
-// The sum of all partial sums divided by `divisor`. It is added up at the scale of the first, or,
-// where that overflows on the way, at one that cannot.
-double combine(const cpu::PartialSum* partials, std::int64_t count, std::int64_t stride,
-               double divisor) {
-  ScaledSum total = add_partials(partials, count, stride, partials->scale);
-  if (!std::isfinite(total.sum)) {
-    total = add_partials(partials, count, stride, cpu::rescue_scale);
+  // The sum / (scale * divisor).
+  double unscaled(double divisor) const {
+    if (std::isnan(sum)) {
+      return std::numeric_limits<double>::quiet_NaN();
+    }
+    // An infinite sum has a NaN for compensation.
+    const double total = std::isfinite(sum) ? sum + compensation : sum;
+    // By mantissas and exponents: neither the sum at its scale nor a quotient on the way overflows
+    // or becomes subnormal where the result does not.
+    int exponent = 0;
+    int divisor_exponent = 0;
+    const double mantissa = std::frexp(total, &exponent);
+    const double divisor_mantissa = std::frexp(divisor, &divisor_exponent);
+    return std::ldexp(mantissa / divisor_mantissa, exponent - divisor_exponent - std::ilogb(scale));
   }
-  if (std::isnan(total.sum)) {
-    return std::numeric_limits<double>::quiet_NaN();
+};
+
+// Channels whose partial sums are added side by side: they share lines of the cache.
+constexpr std::int64_t channel_group = 16;
+
+// dalpha[c] = sum / divisor(c) for the channels [first, last), at most channel_group, from the
+// partial sums of all channels, leaf by leaf.
+template <class T, class Divisor>
+void combine(const cpu::PartialSum* partials, std::int64_t leaves, std::int64_t channels,
+             std::int64_t first, std::int64_t last, const Divisor& divisor, T* dalpha) {
+  RunningSum totals[channel_group];
+  for (std::int64_t c = first; c < last; ++c) {
+    totals[c - first].scale = partials[c].scale;
   }
-  // By mantissas and exponents: neither the sum at its scale nor a quotient on the way overflows or
-  // becomes subnormal where the result does not.
-  int exponent = 0;
-  int divisor_exponent = 0;
-  const double mantissa = std::frexp(total.sum, &exponent);
-  const double divisor_mantissa = std::frexp(divisor, &divisor_exponent);
-  return std::ldexp(mantissa / divisor_mantissa,
-                    exponent - divisor_exponent - std::ilogb(total.scale));
+  for (std::int64_t leaf = 0; leaf < leaves; ++leaf) {
+    for (std::int64_t c = first; c < last; ++c) {
+      totals[c - first].add(partials[leaf * channels + c]);
+    }
+  }
+  for (std::int64_t c = first; c < last; ++c) {
+    RunningSum& total = totals[c - first];
+    if (!std::isfinite(total.sum)) {
+      // At a scale at which finite partial sums cannot overflow on the way.
+      total = {0, 0, cpu::rescue_scale};
+      for (std::int64_t leaf = 0; leaf < leaves; ++leaf) {
+        total.add(partials[leaf * channels + c]);
+      }
+    }
+    dalpha[c] = static_cast<T>(total.unscaled(divisor(c)));
+  }
 }
 
 // Runs task(tile, partials) on all tiles, and adds up each channel's partial sums to
@@ -136,13 +156,18 @@ void run_with_sums(Shape shape, std::int64_t size, int threads, T* dalpha, const
     return;
   }
   const cpu::Partition tiles(shape, cpu::run_size(sizeof(T)));
-  std::vector<cpu::PartialSum> partials(static_cast<std::size_t>(tiles.leaves() * shape.channels));
+  const std::int64_t sums = tiles.leaves() * shape.channels;
+  // Without values: the tasks write each of them.
+  const std::unique_ptr<cpu::PartialSum[]> partials(
+      new cpu::PartialSum[static_cast<std::size_t>(sums)]);
   cpu::parallel_for(tiles.tiles(), threads,
-                    [&](std::int64_t i) { task(tiles.tile(i), partials.data()); });
-  for (std::int64_t c = 0; c < shape.channels; ++c) {
-    dalpha[c] =
-        static_cast<T>(combine(partials.data() + c, tiles.leaves(), shape.channels, divisor(c)));
-  }
+                    [&](std::int64_t i) { task(tiles.tile(i), partials.get()); });
+  const std::int64_t groups = (shape.channels + channel_group - 1) / channel_group;
+  cpu::parallel_for(groups, cpu::choose_threads(threads, sums), [&](std::int64_t i) {
+    const std::int64_t first = i * channel_group;
+    combine(partials.get(), tiles.leaves(), shape.channels, first,
+            std::min(first + channel_group, shape.channels), divisor, dalpha);
+  });
 }
 
 template <class T, class Divisor>
@@ -217,8 +242,9 @@ void elu_backward_from_output(const T* grad, const T* z, const Arithmetic<T>* al
                                   "; backward from the output needs alphas greater than 0");
     }
   }
-  run_backward(kernels<T>().backward_from_output, grad, z, alpha, dx, dalpha, shape, num_threads,
-               [alpha](std::int64_t c) { return static_cast<double>(alpha[c]); });
+  run_backward(
+      kernels<T>().backward_from_output, grad, z, alpha, dx, dalpha, shape, num_threads,
+      [alpha](std::int64_t c) { return static_cast<double>(FromOutput::term_divisor(alpha[c])); });
 }
 
 template <class T>

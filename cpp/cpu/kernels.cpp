@@ -7,63 +7,13 @@
 #include "cpu/kernels.hpp"
 
 #include "cpu/block.hpp"
+#include "cpu/double_backward.hpp"
+#include "cpu/runs.hpp"
 #include "cpu/sums.hpp"
 #include "math/backward.hpp"
 
 namespace elulayer::cpu {
 namespace {
-
-// One value for all elements of a block, where others have an array.
-template <class V>
-struct Uniform {
-  V value;
-  V operator[](int) const { return value; }
-};
-
-// The most elements of a run, and of a block of four.
-template <class T>
-constexpr int max_run = static_cast<int>(run_size(sizeof(T)));
-template <class T>
-constexpr int max_block = terms_per_lane * max_run<T>;
-
-// The runs of a tile: contiguous memory, and in it `width` numbers with a channel's alpha each.
-// Row: a piece of a row longer than max_run. Pattern: whole rows of all the tile's channels, so
-// that element i of every run has the same channel.
-
-// Calls element(channel) for each element of a run.
-template <class Element>
-void for_each_in_pattern(const Tile& tile, const Element& element) {
-  for (int64_t n = 0; n < tile.outers_per_run; ++n) {
-    for (int64_t c = 0; c < tile.channels; ++c) {
-      for (int64_t k = 0; k < tile.inner; ++k) {
-        element(c);
-      }
-    }
-  }
-}
-
-// Calls run(offset, n) for each run of a tile of patterns of `width` elements.
-template <class Run>
-void for_each_pattern(const Tile& tile, int width, const Run& run) {
-  const int64_t per_run = tile.outers_per_run;
-  const int64_t row = tile.channels * tile.inner;
-  for (int64_t n = 0; n < tile.outers; n += per_run) {
-    const int64_t left = (tile.outers - n) * row;
-    run(tile.offset + n * tile.outer_stride, left < width ? static_cast<int>(left) : width);
-  }
-}
-
-// Calls run(offset, n) for the pieces of one channel's rows, of at most max_run elements.
-template <class T, class Run>
-void for_each_piece(const Tile& tile, int64_t channel, const Run& run) {
-  for (int64_t n = 0; n < tile.outers; ++n) {
-    const int64_t row = tile.offset + n * tile.outer_stride + channel * tile.channel_stride;
-    for (int64_t i = 0; i < tile.inner; i += max_run<T>) {
-      const int64_t left = tile.inner - i;
-      run(row + i, left < max_run<T> ? static_cast<int>(left) : max_run<T>);
-    }
-  }
-}
 
 // Forward -----------------------------------------------------------------------------------------
 
@@ -260,8 +210,6 @@ void fill_zero(T* values, int begin, int end) {
   }
 }
 
-constexpr int row_lanes = 16;
-
 // Rows of one channel, each longer than a run. Element i of a piece adds to lane i % row_lanes.
 template <class Mode, class S>
 PartialSum backward_rows(const Tile& tile, Store store, const S* grad, const S* source,
@@ -302,16 +250,6 @@ PartialSum backward_rows(const Tile& tile, Store store, const S* grad, const S* 
     write(to, dx + at, n, store);
   });
   return sums.total(0, row_lanes, 1, 0);
-}
-
-template <class T, size_t capacity>
-void pattern_totals(const Tile& tile, const Sums<T, capacity>& sums, PartialSum* partials) {
-  const int inner = static_cast<int>(tile.inner);
-  const int channels = static_cast<int>(tile.channels);
-  const int repeats = static_cast<int>(tile.outers_per_run);
-  for (int c = 0; c < channels; ++c) {
-    partials[c] = sums.total(c * inner, inner, repeats, channels * inner);
-  }
 }
 
 // Short rows: element i of every run adds to lane i. Four runs make a block.
@@ -398,98 +336,6 @@ void backward(const Tile& tile, Store store, const S* grad, const S* source,
     backward_patterns<Mode>(tile, store, grad, source, alpha, dx, partials);
   }
   finish_stores(store);
-}
-
-// Double backward ---------------------------------------------------------------------------------
-
-// v, grad and x become dgrad, a factor of the terms, and dx.
-template <class A>
-void double_backward_block(double* v, double* grad, double* x, double* factor, A w, A alpha,
-                           int n) {
-  const Alpha<double> one = prepare_alpha(1.0);
-#pragma omp simd
-  for (int i = 0; i < n; ++i) {
-    const SecondBackward result = elu_second_backward(v[i], w[i], grad[i], x[i], alpha[i], one);
-    v[i] = result.dgrad;
-    x[i] = result.dx;
-    grad[i] = result.factor_grad;
-    factor[i] = result.factor;
-  }
-}
-
-// In double for every type. A block's v, grad and x become dgrad, dx and the two factors of the
-// terms.
-template <class S>
-struct DoubleBackwardBuffers {
-  static constexpr size_t size = max_run<Arithmetic<S>>;
-  alignas(64) double v[size];
-  alignas(64) double grad[size];
-  alignas(64) double x[size];
-  alignas(64) double factor[size];
-
-  void fill(const S* from_v, const S* from_grad, const S* from_x, int n) {
-    for (int i = 0; i < n; ++i) {
-      v[i] = to_double(from_v[i]);
-      grad[i] = to_double(from_grad[i]);
-      x[i] = to_double(from_x[i]);
-    }
-  }
-
-  template <class A>
-  void compute(A w, A alpha, int n) {
-    double_backward_block(v, grad, x, factor, w, alpha, n);
-  }
-
-  void write_results(S* dgrad, S* dx, int n) const {
-    for (int i = 0; i < n; ++i) {
-      round_to(v[i], dgrad[i]);
-      round_to(x[i], dx[i]);
-    }
-  }
-};
-
-template <class S>
-void double_backward(const Tile& tile, const S* v, const Arithmetic<S>* w, const S* grad,
-                     const S* x, const Arithmetic<S>* alpha, S* dgrad, S* dx,
-                     PartialSum* partials) {
-  using T = Arithmetic<S>;
-  w += tile.first_channel;
-  alpha += tile.first_channel;
-  partials += tile.first_partial;
-  DoubleBackwardBuffers<S> buffers;
-  if (tile.outers_per_run == 0) {
-    for (int64_t c = 0; c < tile.channels; ++c) {
-      Sums<double, row_lanes> sums;
-      for_each_piece<T>(tile, c, [&](int64_t at, int n) {
-        buffers.fill(v + at, grad + at, x + at, n);
-        buffers.compute(Uniform<double>{to_double(w[c])}, Uniform<double>{to_double(alpha[c])}, n);
-        for (int i = 0; i < n; i += row_lanes) {
-          const int lanes = n - i < row_lanes ? n - i : row_lanes;
-          sums.add_products(buffers.grad + i, buffers.factor + i, lanes);
-        }
-        buffers.write_results(dgrad + at, dx + at, n);
-      });
-      partials[c] = sums.total(0, row_lanes, 1, 0);
-    }
-    return;
-  }
-  alignas(64) double w_pattern[max_run<T>];
-  alignas(64) double alpha_pattern[max_run<T>];
-  int width = 0;
-  for_each_in_pattern(tile, [&](int64_t c) {
-    w_pattern[width] = to_double(w[c]);
-    alpha_pattern[width++] = to_double(alpha[c]);
-  });
-  const double* const w_values = w_pattern;
-  const double* const alphas = alpha_pattern;
-  Sums<double, max_run<T>> sums;
-  for_each_pattern(tile, width, [&](int64_t at, int n) {
-    buffers.fill(v + at, grad + at, x + at, n);
-    buffers.compute(w_values, alphas, n);
-    sums.add_products(buffers.grad, buffers.factor, n);
-    buffers.write_results(dgrad + at, dx + at, n);
-  });
-  pattern_totals(tile, sums, partials);
 }
 
 #if defined(__AVX512F__) && defined(__AVX512VL__)

@@ -8,8 +8,8 @@ namespace {
 // A row longer than this is cut, so that one channel can use many threads; rows shorter than it are
 // taken together up to about as many elements.
 constexpr std::int64_t tile_elements = 16384;
-// Outer indices are taken together until each channel has this many elements: partial sums stay
-// few.
+// Outer indices of long rows are taken together until each channel has this many elements: partial
+// sums stay few. Tiles of patterns have fewer of a channel where there are many channels.
 constexpr std::int64_t min_channel_elements = 1024;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return a / b + (a % b != 0); }

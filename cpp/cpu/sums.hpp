@@ -15,6 +15,9 @@ namespace {
 
 constexpr int terms_per_lane = 4;
 
+// Lanes of rows longer than a run: element i of a piece adds to lane i % row_lanes.
+constexpr int row_lanes = 16;
+
 // terms[l] becomes (terms[l] + terms[l + width]) + (terms[l + 2 width] + terms[l + 3 width]). False
 // where one of these sums is not finite.
 template <class T>
@@ -178,6 +181,17 @@ class Sums<double, capacity> {
   alignas(64) double compensation_[capacity] = {};
   alignas(64) double scale_[capacity];
 };
+
+// The partial sums of a tile of patterns, whose element i of every run adds to lane i.
+template <class T, size_t capacity>
+void pattern_totals(const Tile& tile, const Sums<T, capacity>& sums, PartialSum* partials) {
+  const int inner = static_cast<int>(tile.inner);
+  const int channels = static_cast<int>(tile.channels);
+  const int repeats = static_cast<int>(tile.outers_per_run);
+  for (int c = 0; c < channels; ++c) {
+    partials[c] = sums.total(c * inner, inner, repeats, channels * inner);
+  }
+}
 
 }  // namespace
 }  // namespace elulayer::cpu

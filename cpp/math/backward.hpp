@@ -265,12 +265,8 @@ struct FromInput {
   }
 };
 
-struct FromMemory {
-  template <class T>
-  ELULAYER_FN bool short_alpha(T) {
-    return true;
-  }
-
+// What the two that start from expm1(x) share: nothing is prepared, no depth is too deep.
+struct FromExpm1 {
   template <class T>
   ELULAYER_FN T scaled(T alpha) {
     return alpha;
@@ -279,6 +275,21 @@ struct FromMemory {
   template <class T>
   ELULAYER_FN T depth(T) {
     return T(0);
+  }
+
+  template <class T>
+  using Prepared = T;
+
+  template <class T>
+  ELULAYER_FN T prepare(T alpha) {
+    return alpha;
+  }
+};
+
+struct FromMemory : FromExpm1 {
+  template <class T>
+  ELULAYER_FN bool short_alpha(T) {
+    return true;
   }
 
   // Whether x > 0: only then the sign bit is clear.
@@ -295,54 +306,43 @@ struct FromMemory {
   }
 
   template <class T>
-  using Prepared = T;
-
-  template <class T>
-  ELULAYER_FN T prepare(T alpha) {
-    return alpha;
-  }
-
-  template <class T>
   ELULAYER_FN AnyBackward<T> any_form(T g, T memory, T alpha) {
     const bool above = is_above(memory);
     return {above ? g : with_one_nan(short_form(g, memory, alpha).dx), above ? T(0) : g, memory};
   }
 };
 
-struct FromOutput {
+// The terms are g z = alpha g expm1(x); their sum is divided by term_divisor(alpha).
+struct FromOutput : FromExpm1 {
   template <class T>
-  ELULAYER_FN bool short_alpha(T) {
-    return true;
+  ELULAYER_FN bool short_alpha(T alpha) {
+    return is_short_alpha(alpha);
   }
 
+  // 1 for an alpha whose products could leave the range: any_form divides each z by it.
   template <class T>
-  ELULAYER_FN T scaled(T alpha) {
-    return alpha;
+  ELULAYER_FN T term_divisor(T alpha) {
+    return is_short_alpha(alpha) ? alpha : T(1);
   }
 
+  // Z rounded to 16 bits may lie below -alpha, where no x leads.
   template <class T>
-  ELULAYER_FN T depth(T) {
-    return T(0);
+  ELULAYER_FN T clamped(T z, T alpha) {
+    return z < -alpha ? -alpha : z;
   }
 
   template <class T>
   ELULAYER_FN ShortBackward<T> short_form(T g, T z, T alpha) {
-    const T dx = g * (alpha + z);
-    return {z > T(0) ? g : dx, z > T(0) ? T(0) : (g * term_scale<T>)*z};
-  }
-
-  template <class T>
-  using Prepared = T;
-
-  template <class T>
-  ELULAYER_FN T prepare(T alpha) {
-    return alpha;
+    const T above_least = clamped(z, alpha);
+    const T dx = g * (alpha + above_least);
+    return {z > T(0) ? g : dx, z > T(0) ? T(0) : (g * term_scale<T>)*above_least};
   }
 
   template <class T>
   ELULAYER_FN AnyBackward<T> any_form(T g, T z, T alpha) {
+    const T factor = is_short_alpha(alpha) ? clamped(z, alpha) : clamped(z, alpha) / alpha;
     return {z > T(0) ? g : with_one_nan(short_form(g, z, alpha).dx), z > T(0) ? T(0) : g,
-            z > T(0) ? T(0) : z};
+            z > T(0) ? T(0) : factor};
   }
 };
 
@@ -355,6 +355,9 @@ struct FromOutput {
 //   dL/dg               v         v alpha exp(x) + w expm1(x)
 //   dL/dx               0         g exp(x) (v alpha + w)
 //   term of dL/dalpha   0         v g exp(x)
+//
+// In plain double arithmetic: where a factor or a product on the way is subnormal or overflows, as
+// exp(x) below x = -708 and v alpha may, digits are lost that the result could have.
 struct SecondBackward {
   double dgrad;
   double dx;

@@ -121,10 +121,12 @@ ELULAYER_FN double multiply_sum(double a, double b, double b_low) {
   constexpr uint64_t tail = (uint64_t{1} << 27) - 1;
   const double a_head = from_bits<double>(to_bits(a) & ~tail);
   const double b_head = from_bits<double>(to_bits(b) & ~tail);
-  const double a_difference = a - a_head;  // NaN for an infinite a
-  const double a_tail = a_difference == a_difference ? a_difference : 0.0;
+  const double a_tail = a == a_head ? 0.0 : a - a_head;  // not inf - inf; NaN for NaN
   const double b_tail = (b - b_head) + b_low;
-  return a_head * b_head + (a_head * b_tail + a_tail * (b + b_low));
+  // Not 0 * inf, where b_low is infinite.
+  const double head_product = a_head == 0.0 ? 0.0 : a_head * b_tail;
+  const double tail_product = a_tail == 0.0 ? 0.0 : a_tail * (b + b_low);
+  return a_head * b_head + (head_product + tail_product);
 #endif
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import reprlib
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,8 @@ def alpha_and_shape(
     if a.ndim == 0:
         return a.reshape(1), (1, 1, x.size)
     try:
+        if isinstance(axis, bool):
+            raise TypeError
         axis = operator.index(axis)
     except TypeError:
         raise TypeError(f"axis is {axis!r}; an integer is taken") from None
@@ -99,9 +102,17 @@ def _alpha_in_dtype(alpha: float | npt.ArrayLike, dtype: np.dtype[Any], x_name: 
     a = _in_range(alpha, "alpha", wanted)
     if a is not None:
         return a
-    a = np.asarray(alpha)
-    _check_dtype(a, "alpha")
+    try:
+        a = np.asarray(alpha)
+    except ValueError:  # of rows that differ in length
+        raise ValueError(
+            f"alpha is {reprlib.repr(alpha)}; a number or a vector of one for each channel is taken"
+        ) from None
+    if isinstance(alpha, (list, tuple)) and a.ndim > 1:
+        raise ValueError(f"alpha has shape {a.shape}; a scalar or a vector is taken")
     if a.dtype != wanted:
+        if a.dtype.newbyteorder("=") == wanted:
+            _check_dtype(a, "alpha")
         what = f"{x_name}'s dtype" if wanted == dtype else f"{wanted} (for {dtype})"
         raise TypeError(
             f"alpha has dtype {a.dtype} and {x_name} has {dtype}; "
@@ -133,7 +144,9 @@ def _in_range(value: float | npt.ArrayLike, name: str, wanted: np.dtype[Any]) ->
     for number in numbers:
         # An infinity is one in every dtype; a comparison takes integers of any size.
         if abs(number) > largest and not (isinstance(number, float) and math.isinf(number)):
-            raise ValueError(f"{name} has {number!r}, which is beyond the range of {wanted}")
+            raise ValueError(
+                f"{name} has {reprlib.repr(number)}, which is beyond the range of {wanted}"
+            )
     return np.array(value, dtype=wanted)
 
 

@@ -187,7 +187,9 @@ def elu_backward(
     -----
     From `x`, dX is within 2 ULP. From `memory` and `output`, exp(x) is ``1 + expm1(x)`` with what
     rounding has left of it: dX loses digits as x decreases, and is 0 below x = -17 in float32 and
-    -37 in float64.
+    -37 in float64. In the 16-bit types that comes sooner, and the rounding of `output` can leave
+    up to eps * abs(g * alpha) at any x below. A `memory` that :func:`elu_with_memory` did not make
+    must have the sign bit set wherever x is not above 0, at 0 too: -0.0 there.
 
     Examples
     --------
@@ -282,7 +284,9 @@ def elu_double_backward(
 
     Notes
     -----
-    Computed in float64 for every dtype and rounded once.
+    Computed in float64 for every dtype and, but for float64, rounded to it once. Where a factor or
+    a product on the way overflows or is subnormal in float64, as exp(x) is below x = -708, digits
+    are lost that the result could have.
     """
     x = input_array(x, "x")
     grad = input_like(grad, "grad", x, "x")
