@@ -1,0 +1,18 @@
+"""Checks of labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from .._typing import AnyArray
+
+
+def as_labels(what: str, Y: npt.ArrayLike, n: int | None = None) -> AnyArray:
+    """Return labels as an array of shape (N,), or raise an error that says what they must be."""
+    labels = np.asarray(Y)
+    if labels.ndim != 1:
+        raise ValueError(f"{what} must have shape (N,), one label per image, not {labels.shape}")
+    if n is not None and len(labels) != n:
+        raise ValueError(f"{what} must hold {n} labels, one per image, not {len(labels)}")
+    return labels

@@ -1,0 +1,112 @@
+"""The training-progress figure: a run as it goes on, in a window, a notebook or a file."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..training.progress import TrainingProgress
+from ..training.record import RecordBuilder, TrainingRecord
+from ._display import Display, NotebookOutput, Window, in_notebook, open_window
+from ._figure import new_figure, save_figure
+from .training import SIZE, draw_training
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SHOW_EVERY = 1.0
+_WRITE_EVERY = 3.0
+"""Least seconds between two updates."""
+
+_PATIENCE = 20
+"""An update waits for as many times what the last one took, so that drawing is 5 % of the time."""
+
+
+class TrainingProgressFigure:
+    """Draw loss and accuracy while a network trains: an output function for training.
+
+    ::
+
+        options = TrainingOptions("sgdm", output_fcn=TrainingProgressFigure("progress.png"))
+
+    In a notebook the figure appears in the cell's output, elsewhere in a window if matplotlib has
+    a backend with windows. It is drawn anew once a second, the file written every three seconds,
+    both more rarely where drawing is slow, and at the end. Closing the window does not stop the
+    training; ``matplotlib.pyplot.show()`` keeps it open after the run.
+
+    Parameters
+    ----------
+    path : str or path, optional
+        File to write the picture to; its extension names the format. It is replaced as a whole,
+        so that a viewer can show it meanwhile.
+    show : bool
+        Whether to use a window or a notebook. Without, and on a machine that has neither, the
+        figure is drawn for `path`, and kept.
+
+    Attributes
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure; at the end of a run it shows the whole run.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None, *, show: bool = True) -> None:
+        self.figure: Figure = new_figure(*SIZE)
+        self._path = None if path is None else Path(path).expanduser()
+        self._display: Display | None = None
+        if show and in_notebook():
+            self._display = NotebookOutput()
+        elif show and (window := open_window(*SIZE)) is not None:
+            self.figure, self._display = window, Window()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._record = RecordBuilder()
+        self._wait = 0.0
+        self._shown = self._written = -float("inf")
+
+    def __call__(self, progress: TrainingProgress) -> None:
+        """Take in where the run stands; draw it if it is time to."""
+        if progress.state == "start":
+            self._begin()
+        elif progress.state == "iteration":
+            self._record.append(
+                iteration=progress.iteration,
+                epoch=progress.epoch,
+                loss=progress.loss,
+                accuracy=progress.accuracy,
+                learn_rate=progress.learn_rate,
+                time=progress.time_since_start,
+                validation_loss=progress.validation_loss,
+                validation_accuracy=progress.validation_accuracy,
+            )
+        self._update(progress)
+
+    def _update(self, progress: TrainingProgress) -> None:
+        started = time.perf_counter()
+        ends = progress.state == "done"
+        write = self._path is not None and self._is_due(self._written, _WRITE_EVERY, started, ends)
+        show = self._display is not None and self._is_due(self._shown, _SHOW_EVERY, started, ends)
+        if not (write or show or ends):
+            return
+        self.figure.clear()
+        record: TrainingRecord = self._record.build("")
+        draw_training(self.figure, record, None if ends else progress.total_iterations)
+        if show and self._display is not None:
+            self._display.show(self.figure)
+        if write and self._path is not None:
+            save_figure(self.figure, self._path)
+        now = time.perf_counter()
+        # The first drawing is slow: it loads fonts.
+        self._wait = 0.0 if progress.state == "start" else _PATIENCE * (now - started)
+        self._shown = now if show else self._shown
+        self._written = now if write else self._written
+
+    def _is_due(self, last: float, every: float, now: float, ends: bool) -> bool:
+        return ends or now - last >= max(every, self._wait)
