@@ -2,8 +2,10 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -85,6 +87,22 @@ def test_idx_folder(tmp_path, capsys):
     assert float(output.split()[-1]) > 0.9
 
 
+@pytest.mark.parametrize("inner", ["", "cifar-10-batches-bin"])
+def test_cifar10_folder(inner, tmp_path, capsys):
+    folder = tmp_path / inner
+    folder.mkdir(exist_ok=True)
+    rng = np.random.default_rng(0)
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        records = rng.integers(0, 256, (20, 3073), dtype=np.uint8)
+        records[:, 0] = np.arange(20) % 2
+        records[:, 1:] //= 2 - records[:, :1]  # class 0 is dark
+        (folder / f"{name}.bin").write_bytes(records.tobytes())
+    arguments = ["--data", str(tmp_path), "--train-images", "40", "--test-images", "20"]
+    status = cli.main(["train", *arguments, "--batch-size", "10", "--epochs", "3"])
+    assert status == 0
+    assert float(capsys.readouterr().out.split()[-1]) > 0.9
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -114,6 +132,17 @@ def test_empty_folder(tmp_path, capsys):
         (["train", "--seed", "-1"], "argument --seed: '-1' is not an integer of at least 0"),
         (["train", "--threads", "0"], "argument --threads: '0' is not a positive integer"),
         (["train", "--depth", "3"], "unrecognized arguments: --depth 3"),
+        (["train", "--solver", "lbfgs"], "argument --solver: invalid choice: 'lbfgs'"),
+        (["train", "--plot", "a.txt"], "argument --plot: 'a.txt' must end with .png, .svg, .pdf,"),
+        (["train", "--alphas", "no/a.png"], "the folder of 'no/a.png' does not exist"),
+        (["train", "--save", "a.npz"], "argument --save: 'a.npz' must end with .safetensors"),
+        (["train", "--save", ""], "argument --save: '' is not a file"),
+        (["plot", "--alpha", "inf"], "argument --alpha: 'inf' is not a finite number"),
+        (["show", "--count", "0"], "argument --count: '0' is not a positive integer"),
+        (["classify"], "the following arguments are required: NETWORK.safetensors"),
+        (["check", "ELULayer"], "the following arguments are required: --input-shape"),
+        (["check", "ELULayer", "--input-shape", "4", "--args", "{"], "'{' is not JSON: Expecting"),
+        (["check", "ELULayer", "--input-shape", "4", "--args", "[4]"], "is not a JSON object"),
         ([], "the following arguments are required: command"),
         (["learn"], "invalid choice: 'learn'"),
     ],
@@ -125,6 +154,32 @@ def test_wrong_arguments(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def examples():
+    """The commands in the help texts, without their comments."""
+    for name, module in cli.COMMANDS.items():
+        lines = re.findall(r"^  (elulayer .*)$", module.EXAMPLES, re.MULTILINE)
+        commands = [part for line in lines for part in re.split(r"\s{2,}", line)[0].split(" && ")]
+        assert any(command.startswith(f"elulayer {name}") for command in commands)
+        yield from commands
+
+
+@pytest.mark.parametrize("command", sorted(set(examples())))
+def test_every_example_is_taken(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    program, *arguments = shlex.split(command)
+    assert program == "elulayer"
+    assert cli.make_parser(arguments).parse_args(arguments).command == arguments[0]
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_has_help_with_an_example(command, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main([command, "--help"])
+    assert caught.value.code == 0
+    taught = capsys.readouterr().out.split("\nexamples:\n")[1]
+    assert f"  elulayer {command}" in taught
+
+
 def test_help_teaches(capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(["train", "--help"])
@@ -133,3 +188,296 @@ def test_help_teaches(capsys):
     options = ("--data", "--epochs", "--seed", "--batch-size", "--learn-rate", "--threads")
     assert all(option in text for option in options)
     assert "examples:" in text and "elulayer train --data ~/mnist" in text
+
+
+def main(capsys, *arguments):
+    """Run in this process; return the output's lines."""
+    assert cli.main(arguments) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def error(capsys, *arguments):
+    """Run in this process; return the one line of its error."""
+    assert cli.main(arguments) == 1
+    output = capsys.readouterr()
+    (line,) = output.err.splitlines()
+    assert line.startswith("elulayer: error: ")
+    return line.removeprefix("elulayer: error: ")
+
+
+def table(lines):
+    return [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in lines
+        if re.match(r"\|\s+\d", line)
+    ]
+
+
+def is_png(path):
+    return path.read_bytes().startswith(b"\x89PNG")
+
+
+# train
+
+
+@pytest.mark.parametrize(("solver", "rate"), [("sgdm", "0.0100"), ("adam", "0.0010")])
+def test_the_learn_rate_is_the_solvers(solver, rate, capsys):
+    rows = table(main(capsys, *QUICK, "--solver", solver))
+    assert [row[-1] for row in rows] == [rate, rate]
+
+
+def test_validation_images_are_taken_from_the_end(capsys, monkeypatch):
+    seen = {}
+    train_network = cli.train.train_network
+
+    def watched(X, Y, layers, options, **arguments):
+        seen.update(X=X, Y=Y, validation=options.validation_data)
+        return train_network(X, Y, layers, options, **arguments)
+
+    monkeypatch.setattr(cli.train, "train_network", watched)
+    lines = main(capsys, *QUICK, "--validation-images", "56")
+    data = el.data.load_digits(0, n_train=256, n_test=100)
+    np.testing.assert_array_equal(np.concatenate([seen["X"], seen["validation"][0]]), data.X_train)
+    np.testing.assert_array_equal(np.concatenate([seen["Y"], seen["validation"][1]]), data.Y_train)
+    assert len(seen["validation"][1]) == 56
+    assert sum("Validation" in line for line in lines) == 1
+    assert "Validation" not in "".join(main(capsys, *QUICK))
+    message = error(capsys, *QUICK, "--validation-images", "256")
+    assert message == "--validation-images is 256, but there are 256 training images in all"
+
+
+def test_quiet_and_the_pictures(capsys, tmp_path):
+    pytest.importorskip("matplotlib", reason="pictures need matplotlib")
+    plot, alphas = tmp_path / "run.png", tmp_path / "alphas.png"
+    lines = main(capsys, *QUICK, "--quiet", "--plot", str(plot), "--alphas", str(alphas))
+    assert len(lines) == 1 and lines[0].startswith("Test accuracy: ")
+    assert is_png(plot) and is_png(alphas)
+    assert lines == main(capsys, *QUICK)[-1:]
+
+
+def test_a_package_that_is_missing_is_told_before_the_run(capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for option, package, extra in (
+        ("--save=a.safetensors", "safetensors", "train"),
+        ("--alphas=a.png", "matplotlib", "plot"),
+    ):
+        message = error(capsys, *QUICK, option)
+        assert f"needs the package {package}: pip install 'elulayer[{extra}]'" in message
+
+
+def test_resume(capsys, tmp_path):
+    """A run in two parts has the same table and accuracy as one in one piece."""
+    pytest.importorskip("safetensors", reason="checkpoints need safetensors")
+
+    def numbers(lines):
+        return [row[:2] + row[3:] for row in table(lines)]
+
+    folder = tmp_path / "run"
+    whole = main(capsys, *QUICK, "--epochs", "3")
+    first = main(capsys, *QUICK, "--checkpoint", str(folder), "--resume")
+    assert [file.name for file in folder.iterdir()] == ["checkpoint-00000002.safetensors"]
+    second = main(capsys, *QUICK, "--epochs", "3", "--checkpoint", str(folder), "--resume")
+    assert second[-1] == whole[-1]
+    assert numbers(second) == numbers(whole)[-1:]
+    assert numbers(first)[0] == numbers(whole)[0]
+    message = error(capsys, *QUICK, "--checkpoint", str(folder))
+    assert "holds checkpoints of an earlier run: add --resume" in message
+    message = error(capsys, *QUICK, "--checkpoint", str(folder), "--resume", "--learn-rate", "0.02")
+    assert "belongs to a run with initial_learn_rate 0.01, not 0.02" in message
+
+
+def test_checkpoints_by_iteration(capsys, tmp_path):
+    pytest.importorskip("safetensors", reason="checkpoints need safetensors")
+    main(capsys, *QUICK, "--checkpoint", str(tmp_path), "--checkpoint-every", "1")
+    assert len(list(tmp_path.iterdir())) == 2
+    assert error(capsys, *QUICK, "--resume") == "--resume needs --checkpoint DIR"
+    message = error(capsys, *QUICK, "--checkpoint-every", "1")
+    assert message == "--checkpoint-every needs --checkpoint DIR"
+
+
+# plot, show, classify
+
+
+def test_plot(capsys, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib", reason="pictures need matplotlib")
+    monkeypatch.chdir(tmp_path)
+    assert main(capsys, "plot") == ["Wrote elu.png"]
+    assert is_png(tmp_path / "elu.png")
+    assert main(capsys, "plot", "--alpha", "0.25", "--out", "a.svg") == ["Wrote a.svg"]
+    assert "alpha = 0.25" in (tmp_path / "a.svg").read_text()
+    monkeypatch.delitem(sys.modules, "elulayer.plots._notebook")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert "pip install 'elulayer[plot]'" in error(capsys, "plot")
+
+
+def test_show_images(capsys, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib", reason="pictures need matplotlib")
+    monkeypatch.chdir(tmp_path)
+    sizes = ["--train-images", "40", "--test-images", "1"]
+    seen = []
+    plot_images = cli.show.plot_images
+    monkeypatch.setattr(
+        cli.show, "plot_images", lambda *given: seen.append(given) or plot_images(*given)
+    )
+    assert main(capsys, "show", *sizes) == ["Wrote images.png"]
+    out = str(tmp_path / "b.png")
+    assert main(capsys, "show", *sizes, "--seed", "3", "--count", "4", "--out", out) == [
+        f"Wrote {out}"
+    ]
+    assert is_png(tmp_path / "images.png") and is_png(tmp_path / "b.png")
+    for (X, Y, *rest), seed, count in zip(seen, (0, 3), (20, 4), strict=True):
+        data = el.data.load_digits(seed, n_train=40, n_test=1)
+        np.testing.assert_array_equal(X, data.X_train)
+        np.testing.assert_array_equal(Y, data.Y_train)
+        assert rest == [count, seed]
+
+
+def test_a_network_is_saved_shown_and_classifies(capsys, tmp_path):
+    pytest.importorskip("safetensors", reason="saved networks need safetensors")
+    pytest.importorskip("matplotlib", reason="pictures need matplotlib")
+    path, confusion, wrong = (str(tmp_path / f"a.{end}") for end in ("safetensors", "png", "svg"))
+    trained = main(capsys, *QUICK, "--save", path)
+    network = el.load_network(path)
+
+    shown = "\n".join(main(capsys, "show", path))
+    assert repr(network) in shown
+    assert "layers[1].weights: 20 x 1 x 5 x 5\n" in shown
+    sizes = 20 * 25 + 20 + 2 * 20 + 20 + 10 * 20 * 24 * 24 + 10
+    assert f"\n  {sizes} numbers in all\n" in shown
+    alphas = shown.split("Alphas of layers[3], by channel\n")[1].split("Classes")[0].split()
+    assert alphas == [f"{alpha:.4f}" for alpha in network.layers[3].alpha]
+    assert shown.endswith("Classes: 0 1 2 3 4 5 6 7 8 9")
+    assert "--count is for images" in error(capsys, "show", path, "--count", "3")
+
+    tested = ["classify", path, "--test-images", "100"]
+    lines = main(capsys, *tested, "--confusion", confusion, "--wrong", wrong, "--count", "3")
+    assert lines == trained[-1:]
+    assert is_png(tmp_path / "a.png")
+    accuracy = float(lines[0].split()[-1])
+    heading = f"{round(100 * (1 - accuracy))} of 100 images classified wrongly; the first 3"
+    assert heading in (tmp_path / "a.svg").read_text()
+    other = main(capsys, *tested, "--seed", "5")
+    assert other[0].startswith("Test accuracy: ") and other != lines
+
+
+OWN = """
+import numpy as np
+import elulayer as el
+import beside
+
+class Scaled(el.Layer):
+    learnables = ("scale",)
+    def __init__(self, scale=2.0):
+        self.scale = scale
+        self.description = "Scaled"
+    def predict(self, X):
+        return self.scale * X
+    def backward(self, X, Z, dLdZ, memory):
+        return self.scale * dLdZ, np.sum(dLdZ * X)
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A file with a layer, and another file that it imports."""
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    (tmp_path / "beside.py").write_text("")
+    path = tmp_path / "own.py"
+    path.write_text(OWN)
+    return path
+
+
+def test_a_network_with_a_layer_of_ones_own(capsys, tmp_path, own):
+    pytest.importorskip("safetensors", reason="saved networks need safetensors")
+    cls = cli._layers.layer_class(f"{own}:Scaled")
+    data = el.data.load_digits(0, n_train=64, n_test=100)
+    layers = [
+        el.ImageInputLayer((1, 28, 28)),
+        cls(),
+        el.FullyConnectedLayer(10),
+        el.SoftmaxLayer(),
+        el.ClassificationLayer(),
+    ]
+    options = el.TrainingOptions("sgdm", max_epochs=1, seed=0, verbose=False)
+    network, _ = el.train_network(data.X_train, data.Y_train, layers, options)
+    accuracy = (network.classify(data.X_test) == data.Y_test).mean()
+    path = tmp_path / "own.safetensors"
+    el.save_network(network, path)
+    classify = ["classify", str(path), "--test-images", "100"]
+    assert "class Scaled, which is not known" in error(capsys, *classify)
+    lines = main(capsys, *classify, "--layer", f"{own}:Scaled")
+    assert lines == [f"Test accuracy: {accuracy:.4f}"]
+    assert "  layers[1].scale: 1" in main(capsys, "show", str(path), "--layer", f"{own}:Scaled")
+
+
+def test_a_file_that_is_no_network(capsys, tmp_path):
+    pytest.importorskip("safetensors", reason="saved networks need safetensors")
+    path = tmp_path / "a.safetensors"
+    assert "No such file" in error(capsys, "classify", str(path))
+    path.write_bytes(b"nothing")
+    assert "damaged or not a safetensors file" in error(capsys, "show", str(path))
+
+
+# check
+
+
+@pytest.fixture
+def checked(monkeypatch):
+    """A stand-in for the checks: what they were asked, and a report that can fail."""
+
+    class Report:
+        passed = True
+
+        def __bool__(self):
+            return self.passed
+
+        def __str__(self):
+            return "the report"
+
+    calls = []
+    module = types.ModuleType("elulayer.checking")
+    module.report = Report()
+    module.calls = calls
+    module.check_layer = lambda layer, shape: calls.append((layer, shape)) or module.report
+    monkeypatch.setitem(sys.modules, "elulayer.checking", module)
+    return module
+
+
+def test_check(capsys, checked, own):
+    arguments = ["--input-shape", "20", "24", "24", "--args", '{"num_channels": 20}']
+    assert main(capsys, "check", "ELULayer", *arguments) == ["the report"]
+    assert main(capsys, "check", f"{own}:Scaled", "--input-shape", "5") == ["the report"]
+    (first, first_shape), (second, second_shape) = checked.calls
+    assert type(first) is el.ELULayer and first.num_channels == 20
+    assert first_shape == (20, 24, 24)
+    assert type(second).__name__ == "Scaled" and second.scale == 2 and second_shape == (5,)
+    checked.report.passed = False
+    assert cli.main(["check", f"{own}:Scaled", "--input-shape", "5"]) == 1
+    assert capsys.readouterr() == ("the report\n", "")
+
+
+def test_check_tells_what_is_wrong_with_its_arguments(capsys, checked, own, tmp_path):
+    def message(layer, *arguments):
+        return error(capsys, "check", layer, "--input-shape", "5", *arguments)
+
+    assert message("elulayer").startswith("'elulayer' is no layer; FILE.py:CLASS is taken, or one")
+    assert "ELULayer" in message("Layer")
+    assert message(str(tmp_path / "no.py:A")).endswith("no.py is not a file")
+    for given in (f"{own}:Other", str(own)):
+        assert message(given).endswith("own.py defines Scaled")
+    wrong = message(f"{own}:Scaled", "--args", '{"factor": 3}')
+    assert wrong.startswith("Scaled(factor=3) raises TypeError: ") and "'factor'" in wrong
+    own.write_text("1 / 0")
+    assert message(f"{own}:Scaled").endswith("own.py raises ZeroDivisionError: division by zero")
+    own.write_text("def")
+    assert "raises SyntaxError" in message(f"{own}:Scaled")
+    assert checked.calls == []
+
+
+def test_check_finds_a_wrong_gradient(capsys, own):
+    arguments = ["check", f"{own}:Scaled", "--input-shape", "3", "4"]
+    assert cli.main(arguments) == 0
+    own.write_text(OWN.replace("np.sum(dLdZ * X)", "np.sum(dLdZ)"))
+    assert cli.main(arguments) == 1
+    output = capsys.readouterr()
+    assert "FAILED" in output.out and output.err == ""

@@ -1,0 +1,77 @@
+"""Layer classes named on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from .. import layers
+from ..layers import Layer
+
+
+def add_layer_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--layer``, for networks that hold layers of a user's own."""
+    parser.add_argument(
+        "--layer",
+        action="append",
+        default=[],
+        metavar="FILE.py:CLASS",
+        help="a layer class of your own that the network holds; the file's code is run",
+    )
+
+
+def layer_class(text: str) -> type[Layer]:
+    """Return a built-in class by its name, or one from a file, whose code is run for that.
+
+    Raises
+    ------
+    ValueError
+        If there is no such class, or the file's code raises.
+    """
+    file, colon, name = text.rpartition(":")
+    if not colon and text.endswith(".py"):
+        file, name = text, ""
+    if file:
+        module = _run_file(Path(file).expanduser())
+        found: dict[str, type[Layer]] = {
+            key: value for key, value in vars(module).items() if _is_layer(value)
+        }
+        if name not in found:
+            own = [key for key, value in found.items() if value.__module__ == module.__name__]
+            raise ValueError(
+                f"{text!r} names no layer class; FILE.py:CLASS is taken, and {file} defines "
+                f"{', '.join(own) or 'none'}"
+            )
+        return found[name]
+    if name not in layers.__all__ or name == "Layer":
+        raise ValueError(
+            f"{text!r} is no layer; FILE.py:CLASS is taken, or one of "
+            + ", ".join(known for known in layers.__all__ if known != "Layer")
+        )
+    cls: type[Layer] = getattr(layers, name)
+    return cls
+
+
+def _is_layer(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Layer) and value is not Layer
+
+
+def _run_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ValueError(f"{path} is not a file")
+    name = f"elulayer_file_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    # As Python does with a file that it runs: what lies beside it can be imported.
+    sys.path.insert(0, str(path.resolve().parent))
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ValueError(f"{path} raises {type(error).__name__}: {error}") from error
+    return module

@@ -1,0 +1,77 @@
+"""``elulayer check``: whether a layer keeps its contract, and its gradients are right."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from ._layers import layer_class
+from ._types import positive_integer
+
+HELP = "check a layer: its contract, and its gradients against numerical ones"
+
+DESCRIPTION = """\
+Check a layer of your own, or one of elulayer's: shapes and dtypes of what its methods
+return, and its gradients against numerical ones. The exit status is 1 if a check fails.
+The code of the file is run: check only files that you trust.
+"""
+
+EXAMPLES = """\
+examples:
+  elulayer check ELULayer --args '{"num_channels": 20}' --input-shape 20 24 24
+  elulayer check mylayers.py:LeakyReLU --input-shape 3 8 8
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument(
+        "layer",
+        metavar="LAYER",
+        help="FILE.py:CLASS, a class in a Python file of yours, whose code is run; or the name of "
+        "one of elulayer's layers",
+    )
+    parser.add_argument(
+        "--input-shape",
+        type=positive_integer,
+        nargs="+",
+        required=True,
+        metavar="N",
+        help="shape of the layer's input without the batch axis, channels first",
+    )
+    parser.add_argument(
+        "--args",
+        type=_json_object,
+        default={},
+        metavar="JSON",
+        help="the constructor's keyword arguments, such as '{\"num_channels\": 20}'",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the layer, check it, and print the report."""
+    from ..checking import check_layer
+
+    cls = layer_class(args.layer)
+    try:
+        layer = cls(**args.args)
+    except Exception as error:
+        given = ", ".join(f"{name}={value!r}" for name, value in args.args.items())
+        raise ValueError(
+            f"{cls.__name__}({given}) raises {type(error).__name__}: {error}; --args takes the "
+            "constructor's arguments"
+        ) from error
+    report = check_layer(layer, tuple(args.input_shape))
+    print(report)
+    return 0 if report else 1
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object")
+    return value

