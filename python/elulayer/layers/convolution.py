@@ -10,6 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from .._checks import integer
 from .._typing import FloatArray
+from ._weights import draw, initializer
 from .base import Layer
 
 
@@ -26,20 +27,25 @@ class Convolution2DLayer(Layer):
         Step between the filter's positions, in both directions.
     padding : int
         Zeros added on each side of the image.
+    weights_initializer : {"narrow-normal", "he"}
+        How the weights are drawn: normal with mean 0 and standard deviation 0.01, as in MATLAB
+        R2017b, or sqrt(2 / (C * height * width)) after He et al., which several such layers in a
+        row need.
     name : str
         Name of the layer.
 
     Attributes
     ----------
     weights : ndarray of shape (num_filters, C, height, width), float32
-        At first normal with mean 0 and standard deviation 0.01, as in MATLAB R2017b.
+        At first drawn.
     bias : ndarray of shape (num_filters,), float32
         At first 0. Its L2 factor is 0.
 
     Raises
     ------
     TypeError, ValueError
-        If a size is not a positive integer (padding: not negative).
+        If a size is not a positive integer (padding: not negative), or `weights_initializer`
+        unknown.
     """
 
     learnables: ClassVar[tuple[str, ...]] = ("weights", "bias")
@@ -54,6 +60,7 @@ class Convolution2DLayer(Layer):
         *,
         stride: int = 1,
         padding: int = 0,
+        weights_initializer: str = "narrow-normal",
         name: str = "",
     ) -> None:
         height, width = (
@@ -66,6 +73,7 @@ class Convolution2DLayer(Layer):
         self.num_filters = integer("num_filters", num_filters)
         self.stride = integer("stride", stride)
         self.padding = integer("padding", padding, least=0)
+        self.weights_initializer = initializer(weights_initializer)
         self.name = name
         self.description = (
             f"{num_filters} {height}x{width} convolutions, stride {stride}, padding {padding}"
@@ -80,7 +88,7 @@ class Convolution2DLayer(Layer):
             )
         if self.weights is None:
             shape = (self.num_filters, input_shape[0], *self.filter_size)
-            self.weights = rng.normal(0, 0.01, shape).astype(np.float32)
+            self.weights = draw(self.weights_initializer, shape, rng)
         if self.bias is None:
             self.bias = np.zeros(self.num_filters, dtype=np.float32)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._checks import integer
 from .._typing import FloatArray
+from ._weights import draw, initializer
 from .base import Layer
 
 
@@ -19,20 +20,23 @@ class FullyConnectedLayer(Layer):
     ----------
     num_outputs : int
         Width of the output.
+    weights_initializer : {"narrow-normal", "he"}
+        How the weights are drawn: normal with mean 0 and standard deviation 0.01, as in MATLAB
+        R2017b, or sqrt(2 / inputs) after He et al., which several such layers in a row need.
     name : str
         Name of the layer.
 
     Attributes
     ----------
     weights : ndarray of shape (num_outputs, inputs), float32
-        At first normal with mean 0 and standard deviation 0.01, as in MATLAB R2017b.
+        At first drawn.
     bias : ndarray of shape (num_outputs,), float32
         At first 0. Its L2 factor is 0.
 
     Raises
     ------
     TypeError, ValueError
-        If `num_outputs` is not a positive integer.
+        If `num_outputs` is not a positive integer, or `weights_initializer` unknown.
     """
 
     learnables: ClassVar[tuple[str, ...]] = ("weights", "bias")
@@ -40,9 +44,12 @@ class FullyConnectedLayer(Layer):
     weights: FloatArray | None = None
     bias: FloatArray | None = None
 
-    def __init__(self, num_outputs: int, *, name: str = "") -> None:
+    def __init__(
+        self, num_outputs: int, *, weights_initializer: str = "narrow-normal", name: str = ""
+    ) -> None:
         self.name = name
         self.num_outputs = integer("num_outputs", num_outputs)
+        self.weights_initializer = initializer(weights_initializer)
         self.description = f"{num_outputs} fully connected outputs"
         self.l2_factors = {"bias": 0.0}
 
@@ -50,7 +57,7 @@ class FullyConnectedLayer(Layer):
         """Draw the weights."""
         inputs = math.prod(input_shape)
         if self.weights is None:
-            self.weights = rng.normal(0, 0.01, (self.num_outputs, inputs)).astype(np.float32)
+            self.weights = draw(self.weights_initializer, (self.num_outputs, inputs), rng)
         if self.bias is None:
             self.bias = np.zeros(self.num_outputs, dtype=np.float32)
 

@@ -174,12 +174,14 @@ class PReLULayer(Layer):
 def _mask(X: FloatArray) -> npt.NDArray[np.signedinteger[Any]]:
     """Return integers of X's size with all bits set where X > 0, and none elsewhere."""
     ones: npt.NDArray[np.signedinteger[Any]] = (X > 0).astype(f"i{X.dtype.itemsize}")
-    return np.negative(ones, out=ones)
+    np.negative(ones, out=ones)
+    return ones
 
 
 def _where(mask: npt.NDArray[np.signedinteger[Any]], values: FloatArray) -> FloatArray:
     """Return `values` where all bits of `mask` are set, 0 elsewhere."""
-    return (values.view(mask.dtype) & mask).view(values.dtype)
+    chosen: FloatArray = (values.view(mask.dtype) & mask).view(values.dtype)
+    return chosen
 
 
 def _parts(X: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
