@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from elulayer.training import table
+import elulayer as el
+from elulayer.training.table import Table
 
 BLOG = """\
 |=========================================================================================|
@@ -29,8 +30,20 @@ RECORDED = [
 ]
 
 
+TABLE = Table(validation=False)
+
+
+def row(epoch, iteration, seconds, loss, accuracy, rate, table=TABLE):
+    at = el.TrainingProgress(
+        state="iteration", epoch=epoch, iteration=iteration, total_iterations=None,
+        time_since_start=seconds, loss=loss, accuracy=accuracy, validation_loss=math.nan,
+        validation_accuracy=math.nan, learn_rate=rate, network=None,
+    )  # fmt: skip
+    return table.row(at)
+
+
 def test_the_blogs_table():
-    lines = [table.HEADER, *(table.row(*numbers) for numbers in RECORDED), table.RULE]
+    lines = [TABLE.header, *(row(*numbers) for numbers in RECORDED), TABLE.rule]
     assert "\n".join(lines) == BLOG
 
 
@@ -38,13 +51,19 @@ def test_the_blogs_table():
 @pytest.mark.parametrize("loss", [0.0, 87.3365, 9999999.9999, 1e20, 1e300, math.inf, math.nan])
 @pytest.mark.parametrize("rate", [1e-12, 0.5, 1e9])
 def test_any_numbers_keep_the_frame(seconds, loss, rate):
-    line = table.row(999_999_999, 10**11, seconds, loss, 100.0, rate)
-    assert len(line) == len(table.RULE)
+    line = row(999_999_999, 10**11, seconds, loss, 100.0, rate)
+    assert len(line) == len(TABLE.rule)
     assert [i for i, c in enumerate(line) if c == "|"] == [0, 15, 30, 45, 60, 75, 90]
 
 
 def test_numbers_that_would_vanish():
-    assert table.row(1, 1, 0, 1e20, 0, 2e-5).endswith(
-        "|   1.0000e+20 |        0.00% |   2.0000e-05 |"
-    )
-    assert table.row(1, 1, 0, 1, 0, 0.001).endswith("|       0.0010 |")
+    assert row(1, 1, 0, 1e20, 0, 2e-5).endswith("|   1.0000e+20 |        0.00% |   2.0000e-05 |")
+    assert row(1, 1, 0, 1, 0, 0.001).endswith("|       0.0010 |")
+
+
+def test_validation_columns_are_empty_without_a_trial():
+    table = Table(validation=True)
+    line = row(1, 2, 3, 4, 5, 0.01, table)
+    cells = line.strip("|").split("|")
+    assert len(line) == len(table.rule)
+    assert [cells[i].strip() for i in (3, 4, 5, 6)] == ["4.0000", "", "5.00%", ""]

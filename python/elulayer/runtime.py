@@ -30,9 +30,9 @@ class CpuInfo:
     threads : int
         How many threads a large array gets by default.
     last_level_cache : int
-        Bytes of the last level of cache, as the operating system reports it, 0 if it does not. Where
-        the arrays of `elu` or `elu_backward` are larger together, and `out` is not one of the
-        inputs, the result is written past the caches.
+        Bytes of the last level of cache, as the operating system reports it, 0 if it does not.
+        Where the arrays of `elu` or `elu_backward` are larger together, and `out` is not one of
+        the inputs, the result is written past the caches.
     """
 
     compiled: tuple[str, ...]
