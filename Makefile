@@ -80,7 +80,7 @@ $(BIN)/python:
 	  { rm -rf $(VENV); echo "$(PYTHON) has neither a working venv module nor virtualenv" >&2; exit 1; }
 
 $(VENV)/.installed: $(BIN)/python $(SOURCES)
-	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) .
+	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) '.[train]'
 	@touch $@
 
 $(VENV)/.installed-%: $(BIN)/python $(SOURCES)

@@ -1,8 +1,9 @@
-"""The blog's training run beside torch eager, on the same data and the same machine.
+"""The blog's training run beside torch, eager and compiled, on the same data and machine.
 
 Each run is a process of its own, so that no library's threads stay in another's way; the peers take
 turns, and medians are compared. Times are those of the 1170 iterations and of what belongs to
-training around them (initialisation, image and batch statistics), without imports and data.
+training around them (initialisation, image and batch statistics), without imports, data, and what
+torch.compile takes to compile.
 
     python bench/training.py [--repeats 3] [--epochs 30] [--data digits | FOLDER]
 
@@ -13,6 +14,7 @@ bench/results/training.{md,json}.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import resource
 import statistics
@@ -25,7 +27,11 @@ import numpy as np
 from machine import describe
 
 RESULTS = Path(__file__).parent / "results"
-PEERS = {"elulayer": "elulayer", "torch": "torch eager, the same network composed"}
+PEERS = {
+    "elulayer": "elulayer",
+    "torch": "torch eager, the same network composed",
+    "torch-compile": "torch.compile of the same",
+}
 
 
 def load(data, seed):
@@ -38,16 +44,9 @@ def load(data, seed):
 
 def train_elulayer(data, epochs, seed):
     import elulayer as el
+    from elulayer.models import blog_layers
 
-    layers = [
-        el.ImageInputLayer(data.X_train.shape[1:]),
-        el.Convolution2DLayer(5, 20),
-        el.BatchNormalizationLayer(),
-        el.ELULayer(20),
-        el.FullyConnectedLayer(10),
-        el.SoftmaxLayer(),
-        el.ClassificationLayer(),
-    ]
+    layers = blog_layers(data.X_train.shape[1:], 10)
     options = el.TrainingOptions("sgdm", max_epochs=epochs, seed=seed, verbose=False)
     start = time.perf_counter()
     network, info = el.train_network(data.X_train, data.Y_train, layers, options)
@@ -56,7 +55,7 @@ def train_elulayer(data, epochs, seed):
     return seconds, accuracy, len(info.loss), el.__version__
 
 
-def train_torch(data, epochs, seed):
+def train_torch(data, epochs, seed, compiled=False):
     import torch
     from torch import nn
 
@@ -92,6 +91,10 @@ def train_torch(data, epochs, seed):
         momentum=0.9,
     )
     loss_function = nn.CrossEntropyLoss()
+    step = model
+    if compiled:
+        step = torch.compile(model)
+        start += compile_now(step, model, loss_function, x_train[:128], y_train[:128])
     order = torch.randperm(len(x_train))
     x_train, y_train = x_train[order], y_train[order]
     iterations = 0
@@ -99,7 +102,7 @@ def train_torch(data, epochs, seed):
         for first in range(0, len(x_train) - 127, 128):
             batch = slice(first, first + 128)
             optimizer.zero_grad()
-            scores = model(x_train[batch] - mean)
+            scores = step(x_train[batch] - mean)
             loss = loss_function(scores, y_train[batch])
             loss.backward()
             optimizer.step()
@@ -113,9 +116,22 @@ def train_torch(data, epochs, seed):
     return seconds, np.mean(guess == data.Y_test), iterations, torch.__version__
 
 
+def compile_now(step, model, loss_function, x, y):
+    """Run one iteration, which compiles, and undo what it changed; return the seconds it took."""
+    start = time.perf_counter()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    loss_function(step(x), y).backward()
+    model.load_state_dict(before)
+    return time.perf_counter() - start
+
+
 def child(args):
     data = load(args.data, seed=0)
-    train = {"elulayer": train_elulayer, "torch": train_torch}[args.peer]
+    train = {
+        "elulayer": train_elulayer,
+        "torch": train_torch,
+        "torch-compile": functools.partial(train_torch, compiled=True),
+    }[args.peer]
     seconds, accuracy, iterations, version = train(data, args.epochs, args.seed)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     result = {
@@ -132,7 +148,7 @@ def child(args):
 
 def table(runs, args):
     rows = [
-        "| | median seconds | of torch's time | test accuracy (median) | peak memory |",
+        "| | median seconds | of torch eager's time | test accuracy (median) | peak memory |",
         "|---|---|---|---|---|",
     ]
     medians = {

@@ -20,7 +20,9 @@ except ModuleNotFoundError as error:
         f"{__path__[0]} was not built for this Python."
     ) from error
 
-from . import data
+from . import data, models, plots
+from .analysis import analyze_network
+from .checking import CheckReport, check_layer
 from .functional import elu, elu_backward, elu_double_backward, elu_with_memory
 from .layers import (
     AveragePooling2DLayer,
@@ -45,6 +47,7 @@ from .training import TrainingOptions, TrainingProgress, TrainingRecord, train_n
 __all__ = [
     "AveragePooling2DLayer",
     "BatchNormalizationLayer",
+    "CheckReport",
     "ClassificationLayer",
     "Convolution2DLayer",
     "CpuInfo",
@@ -62,6 +65,8 @@ __all__ = [
     "TrainingProgress",
     "TrainingRecord",
     "__version__",
+    "analyze_network",
+    "check_layer",
     "cpu_info",
     "data",
     "elu",
@@ -69,6 +74,8 @@ __all__ = [
     "elu_double_backward",
     "elu_with_memory",
     "load_network",
+    "models",
+    "plots",
     "save_network",
     "train_network",
 ]

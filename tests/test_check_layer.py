@@ -1,0 +1,788 @@
+"""check_layer: the package's layers pass, and each mistake fails the check that is meant for it."""
+
+import copy
+
+import numpy as np
+import pytest
+
+import elulayer as el
+from elulayer import layers as builtin
+from elulayer.checking import CheckReport, CheckResult, check_layer
+
+
+def per_channel(values, X):
+    return np.asarray(values).reshape(-1, *(1,) * (X.ndim - 2))
+
+
+class ELU(el.Layer):
+    """A sound layer; those below have one mistake each."""
+
+    learnables = ("alpha",)
+
+    def __init__(self, num_channels=4):
+        self.num_channels = num_channels
+        self.alpha = np.linspace(0.25, 1.25, num_channels, dtype=np.float32)
+
+    def predict(self, X):
+        return np.where(X > 0, X, per_channel(self.alpha, X) * np.expm1(np.minimum(X, 0)))
+
+    def dLdX(self, X, Z, dLdZ):
+        return np.where(X > 0, dLdZ, (per_channel(self.alpha, X) + Z) * dLdZ)
+
+    def terms(self, X, dLdZ):
+        return np.expm1(np.minimum(X, 0)) * dLdZ
+
+    def backward(self, X, Z, dLdZ, memory):
+        dLdalpha = self.terms(X, dLdZ).sum(axis=(0, *range(2, X.ndim)))
+        return self.dLdX(X, Z, dLdZ), dLdalpha
+
+
+class Linear(el.Layer):
+    """A sound layer with two learnables, and a square matrix among them."""
+
+    learnables = ("weights", "bias")
+    weights = bias = None
+
+    def initialize(self, input_shape, rng):
+        if self.weights is None:
+            self.weights = rng.normal(size=(input_shape[0],) * 2)
+            self.bias = rng.normal(size=input_shape[0])
+
+    def predict(self, X):
+        return X @ self.weights + self.bias
+
+    def backward(self, X, Z, dLdZ, memory):
+        return dLdZ @ self.weights.T, X.T @ dLdZ, dLdZ.sum(axis=0)
+
+
+def failures(layer, shape=(4, 3, 3), **options):
+    report = check_layer(layer, shape, **options)
+    return {result.name: result for result in report.results if result.outcome == "failed"}
+
+
+def only_failure(layer, name, shape=(4, 3, 3), **options):
+    """Return the result of the only check that fails, which must be the one of this name."""
+    failed = failures(layer, shape, **options)
+    assert list(failed) == [name], check_layer(layer, shape, **options)
+    return failed[name]
+
+
+# Sound layers
+
+SOUND = [
+    (el.ImageInputLayer((2, 3, 4)), (2, 3, 4)),
+    (el.ImageInputLayer((2, 3, 4), normalization="none"), (2, 3, 4)),
+    (el.Convolution2DLayer(3, 4), (2, 6, 5)),
+    (el.Convolution2DLayer((2, 3), 4, stride=2, padding=1), (2, 6, 5)),
+    (el.AveragePooling2DLayer(2), (3, 6, 6)),
+    (el.MaxPooling2DLayer(2, stride=2), (3, 6, 6)),
+    (el.BatchNormalizationLayer(), (3, 4, 5)),
+    (el.BatchNormalizationLayer(), (3,)),
+    (el.ELULayer(4), (4, 3, 3)),
+    (el.ELULayer(4, backward_from="memory"), (4, 3, 3)),
+    (el.ELULayer(4, alpha=[0.5, 1, 1.5, 2], backward_from="output"), (4, 3, 3)),
+    (el.ELULayer(4, alpha=-0.5, learnable=False), (4,)),
+    (el.ReLULayer(), (4, 3, 3)),
+    (el.LeakyReLULayer(), (4, 3, 3)),
+    (el.PReLULayer(4), (4, 3, 3)),
+    (el.FullyConnectedLayer(5), (2, 3, 3)),
+    (el.SoftmaxLayer(), (5,)),
+    (el.ClassificationLayer(), (5,)),
+    (ELU(), (4, 3, 3)),
+    (Linear(), (4,)),
+]
+
+
+@pytest.mark.parametrize(("layer", "shape"), SOUND, ids=lambda value: type(value).__name__)
+def test_sound_layers_pass(layer, shape):
+    report = check_layer(layer, shape)
+    assert report, report
+    assert report.passed >= 14
+    assert {result.name for result in report.results if result.outcome == "skipped"} <= {
+        "backward without dLdX"
+    }
+
+
+def test_all_layers_of_the_package_are_tried():
+    assert {type(layer).__name__ for layer, _ in SOUND} >= set(builtin.__all__) - {"Layer"}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_sound_layers_pass_with_any_seed(seed):
+    assert check_layer(ELU(), (4, 3, 3), seed=seed, batch_size=2 + seed % 4)
+    assert check_layer(el.MaxPooling2DLayer(2), (2, 4, 4), seed=seed)
+    assert check_layer(el.BatchNormalizationLayer(), (2, 3), seed=seed)
+
+
+def test_large_input_is_sampled():
+    result = {r.name: r for r in check_layer(el.ELULayer(20), (20, 96, 96)).results}["dLdX"]
+    assert result.message == "8 of 552960 elements tried: right within 1e-05"
+
+
+def test_the_layer_stays_as_it_is():
+    layer = el.Convolution2DLayer(3, 4)
+    check_layer(layer, (2, 6, 5))
+    assert layer.weights is None
+    layer = el.BatchNormalizationLayer()
+    layer.initialize((3,), np.random.default_rng(0))
+    before = copy.deepcopy(vars(layer))
+    check_layer(layer, (3, 4))
+    assert all(np.array_equal(before[name], value) for name, value in vars(layer).items())
+
+
+def test_the_same_seed_gives_the_same_report():
+    class Wrong(ELU):
+        def terms(self, X, dLdZ):
+            return dLdZ
+
+    first, again = (str(check_layer(Wrong(), (4, 50))) for _ in "ab")
+    assert first == again
+    assert str(check_layer(Wrong(), (4, 50), seed=1)) != first
+
+
+# The blog's mistake
+
+
+class BlogELU(ELU):
+    """dLdalpha as in the blog: exp(min(X,0) - 1)."""
+
+    def terms(self, X, dLdZ):
+        return np.exp(np.minimum(X, 0) - 1) * dLdZ
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 3), (4,), (4, 24, 24)])
+def test_the_misplaced_parenthesis(shape):
+    result = only_failure(BlogELU(), "dLdalpha", shape)
+    assert result.cause.startswith(
+        "exp(min(X, 0) - 1) was computed where exp(min(X, 0)) - 1 is meant: "
+        "look at the parenthesis in dLdalpha."
+    )
+    assert "sign is wrong where x < 0" in result.cause
+    assert "leaks into the sum where x > 0" in result.cause
+    assert result.message.startswith("4 of 4 elements tried are wrong; worst at [")
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (4, 1, 1), (1, 4, 1, 1), (4, 3, 3)])
+def test_the_misplaced_parenthesis_for_alphas_of_any_shape(shape):
+    class Shaped(el.Layer):
+        learnables = ("a",)
+
+        def __init__(self):
+            self.a = np.full(shape, 0.5)
+
+        def predict(self, X):
+            return np.where(X > 0, X, self.a * np.expm1(np.minimum(X, 0)))
+
+        def backward(self, X, Z, dLdZ, memory):
+            terms = np.exp(np.minimum(X, 0) - 1) * dLdZ
+            padded = (1,) * (4 - len(shape)) + shape
+            axes = tuple(axis for axis, n in enumerate(padded) if n == 1)
+            return np.where(X > 0, dLdZ, (self.a + Z) * dLdZ), terms.sum(axis=axes).reshape(shape)
+
+    assert "look at the parenthesis in dLda." in only_failure(Shaped(), "dLda").cause
+
+
+def test_the_numbers_of_a_failure_are_right():
+    class Doubled(el.Layer):
+        learnables = ("slope",)
+
+        def __init__(self):
+            self.slope = 0.5
+
+        def predict(self, X):
+            return self.slope * X
+
+        def backward(self, X, Z, dLdZ, memory):
+            self.seen.append((X.copy(), dLdZ.copy()))
+            return self.slope * dLdZ, 2 * np.sum(dLdZ * X)
+
+    # A list that deep copies share.
+    class Seen(list):
+        def __deepcopy__(self, memo):
+            return self
+
+    layer = Doubled()
+    layer.seen = Seen()
+    result = only_failure(layer, "dLdslope", (3,))
+    numbers = {f"{2 * np.sum(X * g):.4g}": f"{np.sum(X * g):.4g}" for X, g in layer.seen}
+    words = result.message.replace(",", "").split()
+    assert numbers[words[words.index("backward") + 1]] == words[words.index("numerically") + 1]
+    assert "relative 0.5." in result.message
+
+
+# Other wrong gradients
+
+
+def elu(terms=None, dLdX=None, dLdalpha=None):
+    """Make an ELU whose gradients are computed by other functions."""
+
+    class Changed(ELU):
+        def backward(self, X, Z, dLdZ, memory):
+            first, second = super().backward(X, Z, dLdZ, memory)
+            if terms is not None:
+                second = terms(X, dLdZ).sum(axis=(0, *range(2, X.ndim)))
+            if dLdalpha is not None:
+                second = dLdalpha(second, X)
+            return first if dLdX is None else dLdX(first, X, Z, dLdZ), second
+
+    return Changed()
+
+
+@pytest.mark.parametrize(
+    ("terms", "cause"),
+    [
+        (lambda X, g: np.exp(np.minimum(X, 0)) * g, "look for the missing - 1 in dLdalpha"),
+        (lambda X, g: np.expm1(X) * g, "look for the missing min(X, 0) in dLdalpha"),
+        (lambda X, g: np.where(X > 0, 0.1 * g, np.expm1(X) * g), "leaks into dLdalpha where x > 0"),
+        (lambda X, g: np.where(X > 0, 0, X * g), "dLdalpha is wrong where x <= 0 alone"),
+        (lambda X, g: np.expm1(np.minimum(X, 0)), "dLdalpha does not depend on dLdZ"),
+        (lambda X, g: 0 * g, "dLdalpha is zero everywhere"),
+        (lambda X, g: np.log(X) * g, "a division by zero"),
+        (lambda X, g: X**2 * g, "no mistake that is known"),
+    ],
+)
+def test_wrong_terms(terms, cause):
+    assert cause in only_failure(elu(terms), "dLdalpha").cause
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (lambda d, X: -d, "dLdalpha has the wrong sign"),
+        (lambda d, X: d / len(X), "divided by 3, the number of observations"),
+        (lambda d, X: d / (X.size / 4), "divided by 27, the number of terms"),
+        (lambda d, X: d * 1.01, "dLdalpha is 1.01 times what it must be"),
+        (lambda d, X: d * 1.0005, "dLdalpha is 1.0005 times what it must be"),
+    ],
+)
+def test_wrong_factors(change, cause):
+    assert cause in only_failure(elu(dLdalpha=change), "dLdalpha").cause
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (lambda d, X, Z, g: -d, "dLdX has the wrong sign"),
+        (lambda d, X, Z, g: d / len(X), "dLdX is divided by 3, the number of observations"),
+        (lambda d, X, Z, g: np.zeros_like(d), "dLdX is zero everywhere"),
+        (lambda d, X, Z, g: np.where(X > 0, 1.1 * d, d), "dLdX is wrong where x > 0 alone"),
+        (lambda d, X, Z, g: np.where(X > 0, d, Z * g), "dLdX is wrong where x <= 0 alone"),
+        (lambda d, X, Z, g: d / np.where(g == 0, 1, g), "dLdX does not depend on dLdZ"),
+        (lambda d, X, Z, g: d.swapaxes(2, 3), "its axes 2 and 3 are interchanged"),
+        (lambda d, X, Z, g: np.where(X > 3, np.nan, d), "a division by zero"),
+    ],
+)
+def test_wrong_input_gradients(change, cause):
+    result = only_failure(elu(dLdX=change), "dLdX", (4, 9, 9))
+    assert cause in result.cause
+    assert "(x = " in result.message or "NaN" in result.message
+
+
+def test_transposed_and_interchanged_gradients():
+    class Transposed(Linear):
+        def backward(self, X, Z, dLdZ, memory):
+            return dLdZ @ self.weights.T, dLdZ.T @ X, dLdZ.sum(axis=0)
+
+    assert "dLdweights is transposed" in only_failure(Transposed(), "dLdweights", (4,)).cause
+
+    class Affine(el.Layer):
+        learnables = ("scale", "offset")
+
+        def __init__(self):
+            self.scale, self.offset = [1, 2, 3], [4, 5, 6]
+
+        def predict(self, X):
+            return X * self.scale + self.offset
+
+        def backward(self, X, Z, dLdZ, memory):
+            return dLdZ * self.scale, dLdZ.sum(axis=0), (dLdZ * X).sum(axis=0)
+
+    failed = failures(Affine(), (3,))
+    assert list(failed) == ["dLdscale", "dLdoffset"]
+    assert "this is dLdoffset: backward must return (dLdX, dLdscale, dLdoffset)" in (
+        failed["dLdscale"].cause
+    )
+    assert "this is dLdscale" in failed["dLdoffset"].cause
+
+
+def test_training_differentiates_forward_not_predict():
+    class Centred(el.Layer):
+        """forward subtracts the batch's mean, predict does not; backward is predict's."""
+
+        def predict(self, X):
+            return X**3
+
+        def forward(self, X):
+            return (X - X.mean(axis=0)) ** 3, X - X.mean(axis=0)
+
+        def backward(self, X, Z, dLdZ, memory):
+            return 3 * memory**2 * dLdZ
+
+    only_failure(Centred(), "dLdX", (5,))
+
+    class Sound(Centred):
+        def backward(self, X, Z, dLdZ, memory):
+            d = 3 * memory**2 * dLdZ
+            return d - d.mean(axis=0)
+
+    assert check_layer(Sound(), (5,))
+
+
+# Kinks and precision
+
+
+class Quantized(el.Layer):
+    """Identity with steps of a size; its gradient passes straight through."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def predict(self, X):
+        return np.round(X / self.size) * self.size
+
+    def backward(self, X, Z, dLdZ, memory):
+        return dLdZ
+
+
+def test_elements_at_a_kink_are_left_out_and_counted():
+    class Kinked(el.Layer):
+        """A ReLU that bends where the first observation lies, and at two elements beside it."""
+
+        def predict(self, X):
+            return np.where(self.bend < X, X, 0).astype(X.dtype)
+
+        def backward(self, X, Z, dLdZ, memory):
+            return np.where(self.bend < X, dLdZ, 0).astype(X.dtype)
+
+    X = np.random.default_rng(0).standard_normal((3, 8))
+    layer = Kinked()
+    layer.bend = np.where(np.arange(8) < 3, X[1], 0)
+    result = {r.name: r for r in check_layer(layer, (8,)).results}["dLdX"]
+    assert result.message == ("21 of 24 elements tried, 3 at a kink left out: right within 1e-05")
+
+
+def test_a_layer_of_steps_has_no_gradient():
+    result = only_failure(Quantized(1e-7), "dLdX", (4, 3))
+    assert "elements had to be left out" in result.message
+    assert "forward jumps" in result.cause
+
+
+def test_a_layer_that_rounds_to_float32_is_checked_in_it():
+    class Single(ELU):
+        def predict(self, X):
+            return super().predict(X.astype(np.float32))
+
+        def backward(self, X, Z, dLdZ, memory):
+            X, Z, dLdZ = (array.astype(np.float32) for array in (X, Z, dLdZ))
+            return super().backward(X, Z, dLdZ, memory)
+
+    results = {r.name: r for r in check_layer(Single(), (4, 3, 3)).results}
+    assert results["dLdalpha"].outcome == results["dLdX"].outcome == "passed"
+    assert "right within 0.01 (the layer rounds to float32)" in results["dLdalpha"].message
+    assert "does not compute in float64" in results["dtypes"].message
+
+    class SingleInside(Single):
+        def predict(self, X):
+            return super().predict(X).astype(X.dtype)
+
+    assert check_layer(SingleInside(), (4, 3, 3))
+
+    class SingleWrong(Single):
+        def terms(self, X, dLdZ):
+            return np.exp(np.minimum(X, 0) - 1) * dLdZ
+
+    assert "look at the parenthesis" in only_failure(SingleWrong(), "dLdalpha").cause
+
+
+# The other checks, one broken layer each at least
+
+
+def test_definition():
+    class NoBackward(el.Layer):
+        def predict(self, X):
+            return X
+
+    class Text(ELU):
+        learnables = "alpha"
+
+    class Uncopied(ELU):
+        def __deepcopy__(self, memo):
+            raise RuntimeError("it holds a socket")
+
+    assert only_failure(NoBackward(), "definition").message == "NoBackward does not define backward"
+    assert "not the string 'alpha'" in only_failure(Text(), "definition").message
+    assert "it holds a socket" in only_failure(Uncopied(), "definition").message
+    report = check_layer(NoBackward(), (3,))
+    assert report.passed == 0
+    assert str(report).endswith(f"0 passed, 1 failed, {len(report.results) - 1} skipped")
+
+
+def test_initialize():
+    class NoValue(ELU):
+        def __init__(self):
+            self.alpha = None
+
+    class Raises(ELU):
+        def initialize(self, input_shape, rng):
+            raise RuntimeError("no such luck")
+
+    class NoState(ELU):
+        state = ("mean",)
+
+    class Factors(ELU):
+        def initialize(self, input_shape, rng):
+            self.learn_rate_factors["alfa"] = 0
+
+    assert only_failure(NoValue(), "initialize").message == (
+        "its learnable 'alpha' has no value after initialize"
+    )
+    message = only_failure(Raises(), "initialize").message
+    assert message.startswith("initialize raised RuntimeError: no such luck (line ")
+    assert message.endswith(" of test_check_layer.py)")
+    assert "state names 'mean', which is None" in only_failure(NoState(), "initialize").message
+    assert "learn_rate_factors names 'alfa'" in only_failure(Factors(), "initialize").message
+
+
+def test_output_of_predict():
+    class List(ELU):
+        def predict(self, X):
+            return super().predict(X).tolist()
+
+    class Sums(ELU):
+        def predict(self, X):
+            return X.sum(axis=0)
+
+    class Logarithm(ELU):
+        def predict(self, X):
+            return np.log(X)
+
+    class Raises(ELU):
+        def predict(self, X):
+            return X @ np.zeros(1000)
+
+    name = "output of predict"
+    assert "predict must return Z as a floating-point array" in only_failure(List(), name).message
+    assert "the batch of 3 on axis 0, not shape (4, 3, 3)" in only_failure(Sums(), name).message
+    assert "values that are NaN or infinite" in only_failure(Logarithm(), name).message
+    assert only_failure(Raises(), name).message.startswith("predict raised ValueError: ")
+
+
+def test_output_of_forward():
+    class NoMemory(ELU):
+        def forward(self, X):
+            return self.predict(X)
+
+    class Reshaped(ELU):
+        def forward(self, X):
+            return self.predict(X).reshape(len(X), -1), None
+
+    name = "output of forward"
+    assert "forward must return (Z, memory)" in only_failure(NoMemory(), name).message
+    assert "forward must return Z of shape (3, 4, 3, 3)" in only_failure(Reshaped(), name).message
+
+
+def test_output_of_backward():
+    class Alone(ELU):
+        def backward(self, X, Z, dLdZ, memory):
+            return self.dLdX(X, Z, dLdZ)
+
+    class Unsummed(ELU):
+        def backward(self, X, Z, dLdZ, memory):
+            return self.dLdX(X, Z, dLdZ), self.terms(X, dLdZ)
+
+    class Raises(ELU):
+        def backward(self, X, Z, dLdZ, memory):
+            return memory["mask"]
+
+    name = "output of backward"
+    assert "must return (dLdX, dLdalpha), 2 gradients" in only_failure(Alone(), name).message
+    assert "dLdalpha of shape (4,), not (3, 4, 3, 3)" in only_failure(Unsummed(), name).message
+    assert "backward raised TypeError" in only_failure(Raises(), name).message
+
+
+def test_dtypes():
+    class Wide(ELU):
+        def predict(self, X):
+            return super().predict(X) + np.zeros(1)
+
+    class WideGradient(ELU):
+        def dLdX(self, X, Z, dLdZ):
+            return super().dLdX(X, Z, dLdZ).astype(np.float64)
+
+    result = only_failure(Wide(), "dtypes")
+    assert result.message == (
+        "for float32 input Z of predict is float64 and Z of forward is float64"
+    )
+    assert only_failure(WideGradient(), "dtypes").message == "for float32 input dLdX is float64"
+
+
+def test_determinism():
+    class Counting(ELU):
+        calls = 0
+
+        def predict(self, X):
+            self.calls += 1
+            return super().predict(X) + X.dtype.type(self.calls)
+
+    class Noisy(ELU):
+        def forward(self, X):
+            noise = np.random.default_rng().normal(size=X.shape).astype(X.dtype)
+            return self.predict(X) + noise, None
+
+    result = only_failure(Counting(), "determinism")
+    assert "predict gives other values the second time" in result.message
+    result = only_failure(Noisy(), "determinism")
+    assert "from a numpy.random.Generator that the layer holds" in result.cause
+
+
+def test_random_forward_with_a_generator_of_its_own_passes():
+    class Dropout(el.Layer):
+        def __init__(self, probability=0.5):
+            self.probability = probability
+
+        def initialize(self, input_shape, rng):
+            self.rng = rng
+
+        def predict(self, X):
+            return X
+
+        def forward(self, X):
+            kept = self.rng.random(X.shape) >= self.probability
+            mask = (kept / (1 - self.probability)).astype(X.dtype)
+            return X * mask, mask
+
+        def backward(self, X, Z, dLdZ, memory):
+            return dLdZ * memory
+
+    report = check_layer(Dropout(), (4, 3, 3))
+    assert report, report
+
+
+def test_number_of_observations():
+    class AsMany(ELU):
+        def predict(self, X):
+            Z = super().predict(X)
+            return Z if len(X) == 3 else Z[:, :2]
+
+    result = only_failure(AsMany(), "number of observations")
+    assert "predict must return Z of shape (1, 4, 3, 3), not (1, 2, 3, 3)" in result.message
+
+
+def test_independence_of_the_batch():
+    class Centred(ELU):
+        def predict(self, X):
+            return super().predict(X) + X.mean(axis=0)
+
+        def forward(self, X):
+            return super().predict(X), None
+
+    result = only_failure(Centred(), "independence of the batch")
+    assert "an observation alone" in result.message
+    assert "Statistics of the batch belong into forward" in result.cause
+
+
+def test_no_writing_into_inputs():
+    class InPlace(ELU):
+        def predict(self, X):
+            Z = super().predict(X)
+            X *= 0.5
+            return Z
+
+        def forward(self, X):
+            return super().predict(X), None
+
+    class InPlaceForward(ELU):
+        def forward(self, X):
+            Z = self.predict(X)
+            np.minimum(X, 0, out=X)
+            return Z, None
+
+    class InPlaceBackward(ELU):
+        def forward(self, X):
+            return self.predict(X), {"seen": [X.copy()]}
+
+        def backward(self, X, Z, dLdZ, memory):
+            result = super().backward(X, Z, dLdZ, memory)
+            Z += 1
+            dLdZ *= 2
+            memory["seen"][0] += 1
+            return result
+
+    class Learns(ELU):
+        def backward(self, X, Z, dLdZ, memory):
+            result = super().backward(X, Z, dLdZ, memory)
+            self.alpha = self.alpha * 0.9
+            return result
+
+    name = "no writing into inputs"
+    result = only_failure(InPlace(), name)
+    assert result.message.startswith("predict changes X: first ")
+    assert "use np.where" in result.cause
+    assert only_failure(InPlaceForward(), name).message.startswith("forward changes X: ")
+    message = only_failure(InPlaceBackward(), name).message
+    assert message.startswith("backward changes Z, dLdZ, memory['seen'][0]: first ")
+    assert only_failure(Learns(), name).message.startswith("backward changes alpha: ")
+
+
+def test_memory_hand_over():
+    class OnSelf(ELU):
+        def forward(self, X):
+            self.kept = X
+            return self.predict(X), None
+
+        def backward(self, X, Z, dLdZ, memory):
+            return super().backward(self.kept, Z, dLdZ, None)
+
+    result = only_failure(OnSelf(), "memory hand-over")
+    assert "is another one after forward has seen other data" in result.message
+    assert "Return it as memory" in result.cause
+
+
+def test_backward_without_dldx():
+    class Fewer(ELU):
+        def backward(self, X, Z, dLdZ, memory):
+            result = super().backward(X, Z, dLdZ, memory)
+            return result if self.needs_input_gradient else result[1]
+
+    class Other(ELU):
+        def backward(self, X, Z, dLdZ, memory):
+            dLdX, dLdalpha = super().backward(X, Z, dLdZ, memory)
+            return (dLdX, dLdalpha) if self.needs_input_gradient else (None, 2 * dLdalpha)
+
+    name = "backward without dLdX"
+    assert "returns 1 things, not 2" in only_failure(Fewer(), name).message
+    assert "return (None, dLdalpha)" in only_failure(Fewer(), name).cause
+    assert "dLdalpha is another one" in only_failure(Other(), name).message
+
+
+def test_training_hooks():
+    class Raises(ELU):
+        def after_training(self, batches):
+            self.first = batches[0]
+
+    message = only_failure(Raises(), "training hooks").message
+    assert message.startswith("after_training raised TypeError: ")
+
+
+class Mean(ELU):
+    """Subtracts a mean that it computes before training."""
+
+    def __init__(self, num_channels=4):
+        super().__init__(num_channels)
+        self.mean = np.zeros(num_channels, np.float32)
+
+    def before_training(self, batches):
+        self.mean = np.mean([X.mean(axis=(0, 2, 3)) for X in batches], axis=0)
+
+    def predict(self, X):
+        return super().predict(X) - per_channel(self.mean, X).astype(X.dtype)
+
+    def dLdX(self, X, Z, dLdZ):
+        return super().dLdX(X, Z + per_channel(self.mean, X), dLdZ)
+
+
+def test_saving_and_loading():
+    class Stated(Mean):
+        state = ("mean",)
+
+    class NoAttribute(ELU):
+        def __init__(self, channels=4):
+            super().__init__(channels)
+
+    class Array(ELU):
+        def __init__(self, table=None):
+            super().__init__(4)
+            self.table = np.zeros(3)
+
+    class Redraws(ELU):
+        def initialize(self, input_shape, rng):
+            self.alpha = rng.random(4, dtype=np.float32)
+
+    class Cached(el.Layer):
+        """Computes with the value that the constructor was given, not with the learnable."""
+
+        learnables = ("slope",)
+
+        def __init__(self, slope=0.5):
+            self.slope, self.first = slope, float(slope)
+
+        def predict(self, X):
+            return self.slope * X + X.dtype.type(self.first)
+
+        def backward(self, X, Z, dLdZ, memory):
+            return self.slope * dLdZ, np.sum(X * dLdZ)
+
+    class Fewer(ELU):
+        def arguments(self):
+            return {"num_channels": 3}
+
+    class Refuses(ELU):
+        def arguments(self):
+            return {"channels": 4}
+
+    name = "saving and loading"
+    assert check_layer(Stated(), (4, 3, 3))
+    result = only_failure(Mean(), name)
+    assert "the loaded layer predicts other values" in result.message
+    assert "not named in state" in result.cause
+    assert "set self.channels" in only_failure(NoAttribute(), name).message
+    assert "its argument table is array" in only_failure(Array(), name).message
+    assert "alpha is another one after loading" in only_failure(Redraws(), name).message
+    assert "a learnable's first value" in only_failure(Cached(), name).cause
+    assert "the saved values do not fit" in only_failure(Fewer(), name).message
+    assert "Refuses(**{'channels': 4}) raised TypeError" in only_failure(Refuses(), name).message
+
+
+# The report and the arguments
+
+
+def test_report():
+    report = CheckReport(
+        "Some layer",
+        (
+            CheckResult("short", "passed", "fine"),
+            CheckResult("a longer name", "failed", "1 of 2 is wrong", "exp(min(X, 0)) - 1 " * 9),
+            CheckResult("last", "skipped", "no learnables"),
+        ),
+    )
+    assert (report.passed, report.failed, report.skipped) == (1, 1, 1)
+    assert not report
+    lines = str(report).splitlines()
+    assert lines[:3] == [
+        "Some layer",
+        "  passed   short          fine",
+        "  FAILED   a longer name  1 of 2 is wrong",
+    ]
+    assert lines[3].startswith("           Likely cause: exp(min(X, 0)) - 1 exp(min")
+    assert all(line.count("(") == line.count(")") for line in lines)
+    assert max(map(len, lines)) <= 100
+    assert lines[-1] == "1 passed, 1 failed, 1 skipped"
+    assert repr(report) == str(report)
+    sound = CheckReport("Some layer", report.results[:1])
+    assert sound
+    assert str(sound).endswith("\n1 passed, 0 failed")
+
+
+def test_it_prints_nothing(capsys):
+    report = check_layer(el.ELULayer(3, "elu1"), (3, 2))
+    assert report.title == "ELULayer 'elu1', input of shape (3, 3, 2)"
+    assert capsys.readouterr() == ("", "")
+
+
+def test_arguments():
+    layer = ELU()
+    with pytest.raises(TypeError, match=r"not the class ELU: a layer is made by calling it"):
+        check_layer(ELU, (4,))
+    with pytest.raises(TypeError, match="layer must be a Layer, not 3 of type int"):
+        check_layer(3, (4,))
+    for shape in (4, "ab", ()):
+        with pytest.raises(TypeError, match="input_shape must be the input's shape without"):
+            check_layer(layer, shape)
+    with pytest.raises(TypeError, match=r"input_shape must be an integer, not 2\.5"):
+        check_layer(layer, (4, 2.5))
+    with pytest.raises(ValueError, match="input_shape must be at least 1, not 0"):
+        check_layer(layer, (4, 0))
+    with pytest.raises(ValueError, match="batch_size must be at least 2, not 1"):
+        check_layer(layer, (4,), batch_size=1)
+    with pytest.raises(ValueError, match="seed must be at least 0, not -1"):
+        check_layer(layer, (4,), seed=-1)
