@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._checks import integer
+from ._parallel import one_blas_thread
 from ._typing import AnyArray, FloatArray
 from .images import Images
 from .layers import ClassificationLayer, ELULayer, ImageInputLayer, Layer
@@ -134,7 +135,8 @@ class Network:
         images = self.as_images(X)
         size = integer("batch_size", batch_size)
         batches = (images[i : i + size] for i in range(0, max(len(images), 1), size))
-        return np.concatenate(list(self.inputs(len(self.layers), batches)))
+        with one_blas_thread():
+            return np.concatenate(list(self.inputs(len(self.layers), batches)))
 
     def classify(self, X: npt.ArrayLike, batch_size: int = 128) -> AnyArray:
         """Return for each image the label of its most probable class.

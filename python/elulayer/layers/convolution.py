@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .._checks import integer
+from .._parallel import in_parallel
 from .._typing import FloatArray
 from ._weights import draw, initializer
 from .base import Layer
@@ -127,9 +128,15 @@ class Convolution2DLayer(Layer):
         rows, columns = windows.shape[4:]
         depth = math.prod(windows.shape[1:4])
         patches = np.empty((len(X), depth + 1, rows * columns), dtype=X.dtype)
-        patches[:, :depth].reshape(windows.shape)[...] = windows
-        patches[:, depth] = 1
-        Z = np.matmul(kernel, patches)
+        Z = np.empty((len(X), self.num_filters, rows * columns), dtype=X.dtype)
+
+        def convolve(part: slice) -> None:
+            source = windows[part]
+            patches[part, :depth].reshape(source.shape)[...] = source
+            patches[part, depth] = 1
+            np.matmul(kernel, patches[part], out=Z[part])
+
+        in_parallel(convolve, len(X))
         return Z.reshape(len(X), self.num_filters, rows, columns), patches
 
     def backward(
@@ -147,22 +154,36 @@ class Convolution2DLayer(Layer):
         kernel = self._kernel_for(X)
         weights, bias = np.asarray(self.weights), np.asarray(self.bias)
         gradient = dLdZ.reshape(*dLdZ.shape[:2], math.prod(dLdZ.shape[2:]))
+        dkernels = np.empty((len(X), *kernel.shape), dtype=X.dtype)
+        in_parallel(
+            lambda part: np.matmul(
+                gradient[part], memory[part].transpose(0, 2, 1), out=dkernels[part]
+            ),
+            len(X),
+        )
         # The sum over the batch is in float64: it costs nothing beside the products.
-        dkernel = np.matmul(gradient, memory.transpose(0, 2, 1)).sum(axis=0, dtype=np.float64)
+        dkernel = dkernels.sum(axis=0, dtype=np.float64)
         dweights = dkernel[:, :-1].reshape(weights.shape).astype(weights.dtype)
         dbias = dkernel[:, -1].astype(bias.dtype)
         if not self.needs_input_gradient:
             return None, dweights, dbias
-        dpatches = np.matmul(kernel[:, :-1].T, gradient)
-        return self._add_patches(dpatches, X, dLdZ.shape[2:]), dweights, dbias
+        dX = np.empty_like(X)
+
+        def add_patches(part: slice) -> None:
+            dpatches = np.matmul(kernel[:, :-1].T, gradient[part])
+            dX[part] = self._add_patches(dpatches, X.shape[1:], dLdZ.shape[2:])
+
+        in_parallel(add_patches, len(X))
+        return dX, dweights, dbias
 
     def _add_patches(
-        self, dpatches: FloatArray, X: FloatArray, positions: tuple[int, ...]
+        self, dpatches: FloatArray, image_shape: tuple[int, ...], positions: tuple[int, ...]
     ) -> FloatArray:
         """Add the gradients of the patches up where the patches came from."""
-        (n, channels, height, width), pad, step = X.shape, self.padding, self.stride
+        (channels, height, width), pad, step = image_shape, self.padding, self.stride
+        n = len(dpatches)
         dpatches = dpatches.reshape(n, channels, *self.filter_size, *positions)
-        dX = np.zeros((n, channels, height + 2 * pad, width + 2 * pad), dtype=X.dtype)
+        dX = np.zeros((n, channels, height + 2 * pad, width + 2 * pad), dtype=dpatches.dtype)
         for i, j in np.ndindex(self.filter_size):
             down = slice(i, i + step * positions[0], step)
             across = slice(j, j + step * positions[1], step)

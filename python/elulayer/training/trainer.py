@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._parallel import one_blas_thread
 from .._typing import FloatArray
 from ..layers import BatchNormalizationLayer, Layer
 from ..layers._contract import label
@@ -125,7 +126,7 @@ class _Trainer:
                 print("Initializing image normalization.")
             print(table.header, flush=True)
         # Overflow on the way to a loss that is not finite is told once, by the check of the loss.
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"), one_blas_thread():
             if self.run.iteration == 0:
                 self._hooks(lambda layer: layer.before_training)
             with bar(self.options.verbose, self._total_images(), self.run.images) as shown:
