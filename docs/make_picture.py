@@ -1,6 +1,6 @@
 """Draw the README's picture, docs/elulayer.png, from a training run with seed 0.
 
-python -m pip install matplotlib && python docs/make_picture.py
+python -m pip install '.[plot]' && python docs/make_picture.py
 """
 
 from pathlib import Path
@@ -16,15 +16,7 @@ from matplotlib import pyplot as plt
 
 def train():
     data = el.data.load_digits(seed=0)
-    layers = [
-        el.ImageInputLayer((1, 28, 28)),
-        el.Convolution2DLayer(5, 20),
-        el.BatchNormalizationLayer(),
-        el.ELULayer(20),
-        el.FullyConnectedLayer(10),
-        el.SoftmaxLayer(),
-        el.ClassificationLayer(),
-    ]
+    layers = el.models.blog_layers((1, 28, 28), 10)
     options = el.TrainingOptions("sgdm", seed=0, verbose=False)
     return data, *el.train_network(data.X_train, data.Y_train, layers, options)
 

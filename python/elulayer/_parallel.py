@@ -1,9 +1,9 @@
 """NumPy's work on the images of a batch, spread over threads; and BLAS kept to one thread.
 
-BLAS libraries have threads of their own, which go on spinning for a while after each product, on the
-cores that OpenMP's threads want next. While a network trains or predicts, BLAS gets one thread, and
-a layer whose products are one for each image spreads them itself. Its results then have the same
-bits for any number of threads.
+BLAS libraries have threads of their own, which go on spinning for a while after each product, on
+the cores that OpenMP's threads want next. While a network trains or predicts, BLAS gets one thread,
+and a layer whose products are one for each image spreads them itself. Its results then have the
+same bits for any number of threads.
 """
 
 from __future__ import annotations
