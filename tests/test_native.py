@@ -71,6 +71,14 @@ def test_digests(compiled, isa):
     assert run(compiled / "tests/cpp/digest", env=env).splitlines()[0] == isa
 
 
+@pytest.mark.skipif(
+    "x86-64-v3" not in el.cpu_info().usable, reason="the emulator is built with fused operations"
+)
+def test_cuda_kernels_on_the_cpu(compiled):
+    """Their bodies give the CPU's bits, and touch nothing beyond the arrays."""
+    assert run(compiled / "tests/cpp/cuda_emulated") == "all passed\n"
+
+
 def test_find_package(compiled, tmp_path):
     run("cmake", "--install", compiled, "--prefix", tmp_path / "prefix")
     assert not list((tmp_path / "prefix").rglob("*python*"))
@@ -129,7 +137,7 @@ SIMD_LOOPS = {
     ("kernels.cpp", "forward_with_memory_block"): 4,
     ("kernels.cpp", "backward_short"): 12,
     ("kernels.cpp", "backward_any"): 6,
-    ("kernels.cpp", "double_backward_block"): 2,
+    ("double_backward.hpp", "double_backward_block"): 2,
     ("block.hpp", "convert(const S* from, float* to"): 1,
     ("block.hpp", "convert(const float* from, S* to"): 1,
     ("sums.hpp", "add_fours"): 2,
@@ -142,7 +150,7 @@ SIMD_LOOPS = {
 def simd_loops():
     """(file name, function, line of the for statement) of each `omp simd` loop."""
     loops = []
-    for name in ("kernels.cpp", "block.hpp", "sums.hpp"):
+    for name in dict.fromkeys(name for name, _ in SIMD_LOOPS):
         lines = (ROOT / "cpp/cpu" / name).read_text().splitlines()
         for number, line in enumerate(lines, start=1):
             if line.strip().startswith("#pragma omp simd"):
