@@ -116,6 +116,102 @@ def test_a_finished_run_can_get_more_epochs(tmp_path):
     assert same(everything(*more), everything(*whole))
 
 
+def test_more_epochs_with_validation(tmp_path):
+    """The trial at the end of the first part is not one of the whole run's."""
+    X, Y = blobs()
+    trials = {
+        "validation_data": (X[:9], Y[:9]),
+        "validation_frequency": 4,
+        "output_network": "best-validation-loss",
+    }
+    run = options(checkpoint_path=tmp_path, max_epochs=2, **trials)
+    _, first = el.train_network(X, Y, small_layers(), run)
+    assert not np.isnan(first.validation_loss[-1])
+    more = el.train_network(X, Y, small_layers(), options(max_epochs=3, **trials), resume=tmp_path)
+    whole = el.train_network(X, Y, small_layers(), options(max_epochs=3, **trials))
+    assert same(everything(*more), everything(*whole))
+    again = el.train_network(X, Y, small_layers(), options(max_epochs=2, **trials), resume=tmp_path)
+    assert again[1].validation_loss[-1] == first.validation_loss[-1]
+
+
+def test_patience_that_has_ended_stays_ended(tmp_path):
+    X, Y = blobs()
+    wrong = (X[:30], np.random.default_rng(0).permutation(Y[:30]))
+    run = {
+        "max_epochs": 50, "validation_data": wrong, "validation_frequency": 1,
+        "validation_patience": 4,
+    }  # fmt: skip
+    saving = {
+        "checkpoint_path": tmp_path,
+        "checkpoint_frequency": 1,
+        "checkpoint_frequency_unit": "iteration",
+    }
+    stopped = el.train_network(X, Y, small_layers(), options(**run, **saving))
+    again = el.train_network(X, Y, small_layers(), options(**run), resume=tmp_path)
+    assert again[1].stopped_by == "validation_patience"
+    assert same(everything(*stopped), everything(*again))
+
+
+class Dropout(el.Layer):
+    """Draws at training time, from a generator of its own."""
+
+    def __init__(self):
+        self.rng = np.random.default_rng(0)
+
+    def arguments(self):
+        return {}
+
+    def predict(self, X):
+        return X
+
+    def forward(self, X):
+        kept = (self.rng.random(X.shape) < 0.8).astype(X.dtype)
+        return X * kept, kept
+
+    def backward(self, X, Z, dLdZ, memory):
+        return dLdZ * memory
+
+
+def test_layers_that_draw(tmp_path):
+    X, Y = blobs()
+    saving = {
+        "checkpoint_path": tmp_path,
+        "checkpoint_frequency": 3,
+        "checkpoint_frequency_unit": "iteration",
+    }
+    whole = el.train_network(X, Y, small_layers(Dropout()), options(**saving))
+    for file in sorted(tmp_path.iterdir()):
+        again = el.train_network(X, Y, small_layers(Dropout()), options(), resume=file)
+        assert same(everything(*again), everything(*whole)), file.name
+
+
+def test_scalar_learnables(tmp_path):
+    X, Y = blobs()
+    layers = small_layers(shared=True)
+    whole = el.train_network(X, Y, layers, options(checkpoint_path=tmp_path))
+    assert whole[0].layers[3].alpha.dtype == np.float32
+    file = tmp_path / "checkpoint-00000010.safetensors"
+    again = el.train_network(X, Y, layers, options(), resume=file)
+    assert same(everything(*again), everything(*whole))
+
+
+def test_a_new_run_does_not_write_among_the_checkpoints_of_another(tmp_path):
+    X, Y = blobs()
+    run = options(checkpoint_path=tmp_path, max_epochs=1, seed=None)
+    el.train_network(X, Y, small_layers(), run)
+    with pytest.raises(ValueError, match="holds checkpoints of an earlier run: resume from it, or"):
+        el.train_network(X, Y, small_layers(), run)
+
+
+def test_what_cannot_be_saved_is_told_before_the_run(tmp_path):
+    X, Y = blobs()
+    calls = []
+    run = options(checkpoint_path=tmp_path, output_fcn=calls.append)
+    with pytest.raises(TypeError, match="classes of dtype object cannot be saved"):
+        el.train_network(X, Y.astype(object), small_layers(), run)
+    assert calls == []
+
+
 def test_an_iterable_goes_on_in_its_own_order(tmp_path):
     X, Y = blobs()
     batches = [(X[i : i + 16], Y[i : i + 16]) for i in range(0, 80, 16)]
@@ -166,6 +262,16 @@ def test_other_data_and_layers_are_refused(tmp_path):
         el.train_network(X, Y + 1, small_layers(), options(), resume=tmp_path)
     with pytest.raises(ValueError, match="belongs to a run with layers"):
         el.train_network(X, Y, small_layers(learnable=False), options(), resume=tmp_path)
+
+
+def test_other_validation_data_and_fewer_epochs_are_refused(tmp_path):
+    X, Y = blobs()
+    run = {"validation_data": (X[:9], Y[:9])}
+    el.train_network(X, Y, small_layers(), options(checkpoint_path=tmp_path, max_epochs=3, **run))
+    with pytest.raises(ValueError, match="belongs to a run with validation data"):
+        el.train_network(X, Y, small_layers(), options(), resume=tmp_path)
+    with pytest.raises(ValueError, match="is of epoch 3; max_epochs must be at least that, not 1"):
+        el.train_network(X, Y, small_layers(), options(max_epochs=1, **run), resume=tmp_path)
 
 
 def test_wrong_files_are_refused(tmp_path):

@@ -29,11 +29,10 @@ def blas_threads():
 
 def test_parts_cover_everything_once(three_threads):
     for count in (0, 1, 2, 3, 4, 100):
-        seen, threads = np.zeros(count, int), set()
+        seen = np.zeros(count, int)
 
-        def work(part, seen=seen, threads=threads):
+        def work(part, seen=seen):
             seen[part] += 1
-            threads.add(threading.get_ident())
 
         with _parallel.one_blas_thread():
             _parallel.in_parallel(work, count)
@@ -68,6 +67,40 @@ def test_blas_has_one_thread_inside_and_its_own_outside():
             pass
         assert set(blas_threads()) <= {1}
     assert blas_threads() == before
+
+
+def test_overlapping_calls_on_two_threads_restore_the_threads():
+    before = blas_threads()
+    first_in, second_in, first_out = (threading.Event() for _ in range(3))
+
+    def second():
+        first_in.wait()
+        with _parallel.one_blas_thread():
+            second_in.set()
+            first_out.wait()
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    with _parallel.one_blas_thread():
+        first_in.set()
+        second_in.wait()
+        assert set(blas_threads()) <= {1}
+    first_out.set()
+    thread.join()
+    assert blas_threads() == before
+    with _parallel.one_blas_thread():
+        assert set(blas_threads()) <= {1}
+    assert blas_threads() == before
+
+
+def test_settings_for_floating_point_errors_hold_in_all_threads(three_threads):
+    values = np.full(9, 1e38, np.float32)
+    results = np.empty_like(values)
+    with _parallel.one_blas_thread(), np.errstate(over="ignore"):
+        _parallel.in_parallel(
+            lambda part: np.multiply(values[part], 100, out=results[part]), len(values)
+        )
+    assert np.isinf(results).all()
 
 
 def test_training_and_prediction_have_one_blas_thread():

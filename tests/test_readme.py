@@ -13,8 +13,9 @@ README = Path(__file__).parent.parent / "README.md"
 
 
 @pytest.mark.skipif(not README.exists(), reason="the README is not beside the tests")
-def test_python_examples(monkeypatch):
+def test_python_examples(monkeypatch, tmp_path):
     """On fewer images and epochs than the README's, so that it takes a second."""
+    monkeypatch.chdir(tmp_path)  # some write files
     load_digits = el.data.load_digits
     monkeypatch.setattr(el.data, "load_digits", functools.partial(load_digits, n_train=1280))
     quick = functools.partial(el.TrainingOptions, max_epochs=3, verbose=False)

@@ -133,3 +133,48 @@ def test_an_iterables_labels_must_be_known():
     X, Y = blobs(32)
     with pytest.raises(ValueError, match="label 2, which is none of the classes"):
         el.train_network([(X, Y)], None, small_layers(), options(), classes=[0, 1, 3])
+
+
+def test_an_iterable_may_fill_one_array_again_and_again():
+    X, Y = blobs(80)
+
+    class Refilling:
+        def __init__(self):
+            self.images, self.labels = np.empty_like(X[:16]), np.empty_like(Y[:16])
+
+        def __iter__(self):
+            for i in range(0, 80, 16):
+                self.images[...], self.labels[...] = X[i : i + 16], Y[i : i + 16]
+                yield self.images, self.labels
+
+    run = options(shuffle="never")
+    one, _ = el.train_network(X, Y, small_layers(), run)
+    two, _ = el.train_network(Refilling(), None, small_layers(), run)
+    assert same(values(one.layers), values(two.layers))
+
+
+def test_lists_of_batches():
+    X, Y = blobs(80)
+    run = options(shuffle="never")
+    one, _ = el.train_network(X, Y, small_layers(), run)
+    two, _ = el.train_network(np.split(X, 5), np.split(Y, 5), small_layers(), run)
+    assert same(values(one.layers), values(two.layers))
+
+
+def test_an_empty_batch_is_refused():
+    X, Y = blobs(32)
+    batches = [(X[:16], Y[:16]), (X[:0], Y[:0]), (X[16:], Y[16:])]
+    with pytest.raises(ValueError, match="a batch of the iterable holds no images"):
+        el.train_network(batches, None, small_layers(), options())
+
+
+def test_masked_labels_are_refused():
+    X, Y = blobs(32)
+    with pytest.raises(TypeError, match="Y is a masked array"):
+        el.train_network(X, np.ma.masked_array(Y), small_layers(), options())
+
+
+def test_no_classes_are_refused():
+    X, Y = blobs(32)
+    with pytest.raises(ValueError, match="classes must be different labels in sorted order"):
+        el.train_network(X, Y, small_layers(), options(), classes=[])

@@ -146,7 +146,7 @@ def test_what_cannot_be_saved(tmp_path):
         network.initialize(0)
         with pytest.raises(TypeError, match=message):
             el.save_network(network, tmp_path / "n")
-    network = el.Network(small_layers(), np.array(["2020-01-01"] * 3, dtype="datetime64[D]"))
+    network = el.Network(small_layers(), np.arange(3).astype("datetime64[D]"))
     network.initialize(0)
     with pytest.raises(TypeError, match="classes of dtype datetime64"):
         el.save_network(network, tmp_path / "n")
@@ -243,6 +243,17 @@ def tensors_of(network):
             "dtype object are not",
         ),
         (lambda c, a: c.update(classes={"dtype": "<i8", "labels": ["a"]}), "invalid literal"),
+        (
+            lambda c, a: c.update(classes={"dtype": "|u1", "labels": [1, 2, 300]}),
+            "OverflowError|different|300",
+        ),
+        (lambda c, a: c.update(classes={"dtype": "<i8", "labels": [1, 1, 2]}), "different labels"),
+        (lambda c, a: c.update(classes={"dtype": "<i8", "labels": [1, 2]}), "2 classes and 3 outp"),
+        (lambda c, a: c["layers"][2]["arguments"].update(epsilon=10**400), "OverflowError"),
+        (
+            lambda c, a: c["layers"][4]["arguments"].update(num_outputs=10**17),
+            "[Mm]emory|too big",
+        ),
     ],
 )
 def test_forged_files_execute_nothing(trained, tmp_path, change, message):
@@ -250,6 +261,22 @@ def test_forged_files_execute_nothing(trained, tmp_path, change, message):
     with pytest.raises(ValueError, match=message) as caught:
         el.load_network(file)
     assert str(file) in str(caught.value)
+
+
+def test_deeply_nested_content_is_damage(tmp_path):
+    text = "[" * 100_000
+    data = safetensors_numpy.save(
+        {}, {"format": "elulayer network 1", "content": text, "sha256": tensors._digest(text, {})}
+    )
+    (tmp_path / "n").write_bytes(data)
+    with pytest.raises(ValueError, match="n is damaged"):
+        el.load_network(tmp_path / "n")
+
+
+def test_a_home_folder_is_expanded(trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    el.save_network(trained[0], "~/n")
+    assert np.array_equal(el.load_network("~/n").classes, trained[0].classes)
 
 
 CUT_OFF = """

@@ -37,7 +37,7 @@ def row(epoch, iteration, seconds, loss, accuracy, rate, table=TABLE):
     at = el.TrainingProgress(
         state="iteration", epoch=epoch, iteration=iteration, total_iterations=None,
         time_since_start=seconds, loss=loss, accuracy=accuracy, validation_loss=math.nan,
-        validation_accuracy=math.nan, learn_rate=rate, network=None,
+        validation_accuracy=math.nan, learn_rate=rate, network=None, record=None,
     )  # fmt: skip
     return table.row(at)
 

@@ -9,33 +9,48 @@ same bits for any number of threads.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from itertools import pairwise
+from typing import Any
+
+import numpy as np
 
 from .runtime import cpu_info
 
-_limits = 0
-"""How many calls keep BLAS to one thread now."""
+_owner = threading.Lock()
+"""Held by the call that keeps BLAS to one thread now."""
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Keep BLAS to one thread meanwhile, if the package threadpoolctl is installed."""
-    global _limits
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
+    """Keep BLAS to one thread meanwhile, if the package threadpoolctl is installed.
+
+    Of calls that overlap, in one thread or in several, the first one sets the number and restores
+    it: nobody restores what was not there before.
+    """
+    controller = _controller()
+    if controller is None or not _owner.acquire(blocking=False):
         yield
         return
-    with threadpool_limits(limits=1, user_api="blas"):
-        _limits += 1
-        try:
+    try:
+        with controller.limit(limits=1, user_api="blas"):
             yield
-        finally:
-            _limits -= 1
+    finally:
+        _owner.release()
+
+
+@cache
+def _controller() -> Any:
+    """Return what knows the BLAS libraries of this process; None without threadpoolctl."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return None
+    return ThreadpoolController()
 
 
 def in_parallel(work: Callable[[slice], object], count: int) -> None:
@@ -43,13 +58,19 @@ def in_parallel(work: Callable[[slice], object], count: int) -> None:
 
     There are as many threads as OpenMP's own setting gives the kernels; one where BLAS has its own.
     """
-    threads = min(cpu_info().threads, count) if _limits else 1
+    threads = min(cpu_info().threads, count) if _owner.locked() else 1
     if threads < 2:
         work(slice(0, count))
         return
     bounds = [count * i // threads for i in range(threads + 1)]
     first, *rest = (slice(*pair) for pair in pairwise(bounds))
-    futures = [_pool(os.getpid()).submit(work, part) for part in rest]
+    settings = np.geterr()
+
+    def with_settings(part: slice) -> None:
+        with np.errstate(**settings):
+            work(part)
+
+    futures = [_pool(os.getpid()).submit(with_settings, part) for part in rest]
     try:
         work(first)
     finally:

@@ -77,6 +77,8 @@ class Network:
                 _check_in_place(index, layer, self.layers[index - 1])
         if self.classes is not None and self.classes.ndim != 1:
             raise ValueError(f"classes must have shape (K,), not {self.classes.shape}")
+        if self.classes is not None and len(np.unique(self.classes)) < len(self.classes):
+            raise ValueError(f"classes must be different labels, not {self.classes}")
         self.input_layer: ImageInputLayer = self.layers[0]
         self.output_layer: ClassificationLayer = self.layers[-1]
         self._shapes: list[tuple[int, ...] | None] = [None] * len(self.layers)

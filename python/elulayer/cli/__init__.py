@@ -50,7 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has had enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (FloatingPointError, ImportError, MemoryError, OSError, ValueError) as error:
+    except (
+        FloatingPointError,
+        ImportError,
+        MemoryError,
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:
         print(f"elulayer: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -74,4 +74,5 @@ def _json_object(text: str) -> dict[str, Any]:
         raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object")
-    return value
+    # JSON has no tuples, which sizes are.
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in value.items()}

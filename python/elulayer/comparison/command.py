@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 
+from .._files import write_whole
 from .runner import compare
 from .variants import MODELS, VARIANTS, variant_names
 
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     table = comparison.markdown()
     print(table, end="")
     if args.out is not None:
-        args.out.write_text(table, encoding="utf-8")
+        write_whole(args.out, table.encode())
     if args.plot is not None:
         from ..plots._figure import save_figure
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from .._files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,13 +79,5 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     ValueError
         If matplotlib does not know the format.
     """
-    path = Path(os.path.realpath(path))
-    data = encoded(figure, path.suffix[1:] or "png")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
+    extension = Path(path).suffix[1:] or "png"
+    write_whole(path, encoded(figure, extension))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..training.progress import TrainingProgress
-from ..training.record import RecordBuilder, TrainingRecord
 from ._display import Display, NotebookOutput, Window, in_notebook, open_window
 from ._figure import new_figure, save_figure
 from .training import SIZE, draw_training
@@ -67,7 +66,6 @@ class TrainingProgressFigure:
         self._begin()
 
     def _begin(self) -> None:
-        self._record = RecordBuilder()
         self._wait = 0.0
         self._shown = self._written = -float("inf")
 
@@ -75,17 +73,6 @@ class TrainingProgressFigure:
         """Take in where the run stands; draw it if it is time to."""
         if progress.state == "start":
             self._begin()
-        elif progress.state == "iteration":
-            self._record.append(
-                iteration=progress.iteration,
-                epoch=progress.epoch,
-                loss=progress.loss,
-                accuracy=progress.accuracy,
-                learn_rate=progress.learn_rate,
-                time=progress.time_since_start,
-                validation_loss=progress.validation_loss,
-                validation_accuracy=progress.validation_accuracy,
-            )
         self._update(progress)
 
     def _update(self, progress: TrainingProgress) -> None:
@@ -96,8 +83,7 @@ class TrainingProgressFigure:
         if not (write or show or ends):
             return
         self.figure.clear()
-        record: TrainingRecord = self._record.build("")
-        draw_training(self.figure, record, None if ends else progress.total_iterations)
+        draw_training(self.figure, progress.record(), None if ends else progress.total_iterations)
         if show and self._display is not None:
             self._display.show(self.figure)
         if write and self._path is not None:

@@ -90,8 +90,13 @@ def load_network(
         network.initialize(0)
         set_values(network.layers, tensors)
         network.initialize(0)
-    except (KeyError, IndexError, AttributeError, TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{os.fspath(path)}: {error}") from error
+        if network.classes is not None and len(network.classes) != network.num_classes:
+            raise ValueError(
+                f"it has {len(network.classes)} classes and {network.num_classes} outputs"
+            )
+    except Exception as error:  # a forged file can make constructors raise what they want
+        what = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise ValueError(f"{os.fspath(path)}: {what}{error}") from error
     return network
 
 

@@ -6,11 +6,9 @@ people; ``content``, JSON; and ``sha256`` over the content and the arrays.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from .._files import write_whole
 from .._typing import AnyArray
 
 
@@ -60,7 +59,7 @@ def write_tensors(
         "content": text,
         "sha256": _digest(text, arrays),
     }
-    _write_whole(Path(path), save(arrays, metadata))
+    write_whole(path, save(arrays, metadata))
 
 
 def read_tensors(
@@ -90,7 +89,7 @@ def read_tensors(
         If the file is damaged or holds something else.
     """
     safetensors = _safetensors("safetensors")
-    path = Path(path)
+    path = Path(path).expanduser()
     with path.open("rb"):  # an OSError of its own kind, with the path
         pass
     try:
@@ -107,7 +106,12 @@ def read_tensors(
     text = metadata.get("content", "")
     if metadata.get("sha256") != _digest(text, tensors):
         raise ValueError(f"{path} is damaged: its contents do not have the sum that stands in it")
-    content: dict[str, Any] = json.loads(text)
+    try:
+        content: dict[str, Any] = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is damaged: its content is no JSON object")
     return tensors, content
 
 
@@ -120,6 +124,11 @@ def _digest(text: str, arrays: Mapping[str, AnyArray]) -> str:
     return digest.hexdigest()
 
 
+def require_safetensors() -> None:
+    """Raise an ImportError if the package safetensors is not installed."""
+    _safetensors("safetensors.numpy")
+
+
 def _safetensors(name: str) -> Any:
     try:
         return __import__(name, fromlist=["*"])
@@ -127,35 +136,3 @@ def _safetensors(name: str) -> Any:
         raise ImportError(
             "files of networks need the package safetensors: pip install 'elulayer[train]'"
         ) from error
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write beside the file, and put it into the file's place once it is on the disk."""
-    path = Path(os.path.realpath(path))
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, _mode(path))
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-    if hasattr(os, "O_DIRECTORY"):
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _mode(path: Path) -> int:
-    """Return the permissions of an old file, or those that the system gives a new one."""
-    with contextlib.suppress(OSError):
-        return path.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask

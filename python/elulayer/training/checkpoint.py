@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ..storage.networks import describe_layers, pack_labels
-from ..storage.tensors import read_tensors, write_tensors
+from ..storage.tensors import read_tensors, require_safetensors, write_tensors
 from .options import TrainingOptions
 from .run import Run
 from .sources import Source
+
+Setting = dict[str, Any]
 
 KIND = "elulayer checkpoint 1"
 PATTERN = "checkpoint-*.safetensors"
@@ -32,6 +34,7 @@ _BINDING = (
     "mini_batch_size",
     "shuffle",
     "validation_frequency",
+    "validation_patience",
     "output_network",
     "seed",
 )
@@ -46,21 +49,38 @@ def is_due(run: Run, options: TrainingOptions, epoch_ended: bool) -> bool:
     return epoch_ended and run.epoch % options.checkpoint_frequency == 0
 
 
-def save_checkpoint(run: Run, options: TrainingOptions, source: Source, seconds: float) -> Path:
+def prepare_checkpoints(options: TrainingOptions, resumed: bool) -> None:
+    """Look before the run whether its checkpoints can be written.
+
+    Raises
+    ------
+    ImportError
+        If the package safetensors is not installed.
+    ValueError
+        If the folder holds checkpoints of another run.
+    """
+    folder = options.checkpoint_path
+    if folder is None:
+        return
+    require_safetensors()
+    if not resumed and any(Path(folder).glob(PATTERN)):
+        raise ValueError(
+            f"{folder} holds checkpoints of an earlier run: resume from it, or give another folder"
+        )
+
+
+def save_checkpoint(run: Run, options: TrainingOptions, setting: Setting, seconds: float) -> Path:
     """Write the state of a run into the options' folder; return the file."""
     assert options.checkpoint_path is not None
     path = Path(options.checkpoint_path) / f"checkpoint-{run.iteration:08d}.safetensors"
-    content = {
-        "run": {**run.numbers(), "seconds": seconds},
-        "setting": _setting(run, options, source),
-    }
+    content = {"run": {**run.numbers(), "seconds": seconds}, "setting": setting}
     description = f"elulayer, training stopped after iteration {run.iteration}\n{run.network!r}"
     write_tensors(path, KIND, run.arrays(), content, description)
     return path
 
 
 def restore_checkpoint(
-    run: Run, options: TrainingOptions, source: Source, path: str | os.PathLike[str]
+    run: Run, options: TrainingOptions, now: Setting, path: str | os.PathLike[str]
 ) -> None:
     """Give a run the state of a checkpoint.
 
@@ -69,7 +89,8 @@ def restore_checkpoint(
     run : Run
         Of the same layers, options and data, not yet begun.
     options : TrainingOptions
-    source : Source
+    now : dict
+        Its `describe_setting`.
     path : str or path
         A checkpoint, or a folder of them, of which the last is taken; an empty folder leaves the
         run at its beginning.
@@ -88,24 +109,32 @@ def restore_checkpoint(
             return
         path = files[-1]
     arrays, content = read_tensors(path, KIND)
-    then, now = content["setting"], _setting(run, options, source)
-    for what in then:
-        if then[what] != now[what]:
+    then = content.get("setting", {})
+    for what in now:
+        if what not in then or then[what] != now[what]:
             raise ValueError(
-                f"{path} belongs to a run with {what} {then[what]!r}, not {now[what]!r}"
+                f"{path} belongs to a run with {what} {then.get(what)!r}, not {now[what]!r}"
             )
     try:
         run.restore(arrays, content["run"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
+    except Exception as error:
+        raise ValueError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+    if run.epoch > options.max_epochs:
+        raise ValueError(
+            f"{path} is of epoch {run.epoch}; max_epochs must be at least that, not "
+            f"{options.max_epochs}"
+        )
 
 
-def _setting(run: Run, options: TrainingOptions, source: Source) -> dict[str, Any]:
+def describe_setting(
+    run: Run, options: TrainingOptions, source: Source, validation: Source | None
+) -> Setting:
     """Describe what two parts of one run must have in common."""
     return {
         "layers": describe_layers(run.network.layers),
         "classes": pack_labels(run.network.classes),
         "data": source.fingerprint(),
+        "validation data": None if validation is None else validation.fingerprint(),
         **{name: _finite(getattr(options, name)) for name in _BINDING},
     }
 

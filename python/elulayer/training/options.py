@@ -208,8 +208,13 @@ class TrainingOptions:
             "output_fcn": _functions(self.output_fcn),
             "seed": None if self.seed is None else integer("seed", self.seed, least=0),
         }
-        if self.validation_data is None and self.output_network == "best-validation-loss":
-            raise ValueError("output_network='best-validation-loss' needs validation_data")
+        if self.validation_data is None:
+            for name, value in (
+                ("output_network", "best-validation-loss"),
+                ("validation_patience", self.validation_patience),
+            ):
+                if getattr(self, name) == value != math.inf:
+                    raise ValueError(f"{name}={value!r} needs validation_data")
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 

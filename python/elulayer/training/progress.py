@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..network import Network
+    from .record import TrainingRecord
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class TrainingProgress:
     ----------
     state : {"start", "iteration", "done"}
         Before the first iteration, after one, or after the last. At "start" the numbers that only
-        an iteration gives are NaN.
+        an iteration gives are NaN, or the last iteration's of a run that is resumed.
     epoch, iteration : int
         Counted from 1; 0 at "start" of a run that was not resumed.
     total_iterations : int or None
@@ -35,6 +36,8 @@ class TrainingProgress:
         Base learn rate.
     network : Network
         The network as it is now. It goes on learning: copy what is to be kept.
+    record : callable
+        Returns the `TrainingRecord` up to now, that of a run's earlier parts included.
     """
 
     state: str
@@ -48,6 +51,7 @@ class TrainingProgress:
     validation_accuracy: float
     learn_rate: float
     network: Network
+    record: Callable[[], TrainingRecord]
 
 
 class Bar:

@@ -62,6 +62,11 @@ class RecordBuilder:
         for name in COLUMNS:
             self._columns[name].append(values[name])
 
+    def replace_last(self, **values: float) -> None:
+        """Give the last iteration other values in some columns."""
+        for name, value in values.items():
+            self._columns[name][-1] = value
+
     def last(self, *names: str) -> dict[str, float]:
         """Return the last iteration's values of some columns; NaN before the first."""
         return {name: self._columns[name][-1] if len(self) else math.nan for name in names}

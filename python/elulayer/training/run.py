@@ -88,6 +88,18 @@ class Run:
             "best_loss": None if self.best_loss == math.inf else self.best_loss,
             "failures": self.failures,
             "rng": self.rng.bit_generator.state,
+            "layer_rngs": {
+                key: generator.bit_generator.state for key, generator in self._layer_rngs().items()
+            },
+        }
+
+    def _layer_rngs(self) -> dict[str, np.random.Generator]:
+        """Return the generators that layers hold, by the layer's position and the attribute."""
+        return {
+            f"{index}.{name}": value
+            for index, layer in enumerate(self.network.layers)
+            for name, value in vars(layer).items()
+            if isinstance(value, np.random.Generator)
         }
 
     def restore(self, arrays: dict[str, AnyArray], numbers: dict[str, Any]) -> None:
@@ -110,3 +122,5 @@ class Run:
             setattr(self, name, numbers[name])
         self.best_loss = math.inf if numbers["best_loss"] is None else numbers["best_loss"]
         self.rng.bit_generator.state = numbers["rng"]
+        for key, generator in self._layer_rngs().items():
+            generator.bit_generator.state = numbers["layer_rngs"][key]

@@ -44,11 +44,15 @@ class Solver:
     def _average(self, key: str, value: FloatArray, decay: float) -> FloatArray:
         """Update a moving average that starts from zero."""
         old = self.arrays.get(key)
-        new: FloatArray = (1 - decay) * value
+        new = (1 - decay) * value
         if old is not None:
-            new += decay * old
-        self.arrays[key] = new
-        return new
+            new = new + decay * old
+        return self._keep(key, new)
+
+    def _keep(self, key: str, array: FloatArray) -> FloatArray:
+        # NumPy before 2 makes float64 of a float32 array without dimensions and a number.
+        self.arrays[key] = np.asarray(array, dtype=np.float32)
+        return self.arrays[key]
 
 
 class Sgdm(Solver):
@@ -63,9 +67,8 @@ class Sgdm(Solver):
         step: FloatArray = -learn_rate * gradient
         last = self.arrays.get(f"{key}.step")
         if last is not None:
-            step += _set(self.options.momentum) * last
-        self.arrays[f"{key}.step"] = step
-        return step
+            step = step + _set(self.options.momentum) * last
+        return self._keep(f"{key}.step", step)
 
 
 class Adam(Solver):

@@ -31,8 +31,6 @@ class ArraySource:
         The classes; without them the distinct labels are.
     """
 
-    shuffled = True
-
     def __init__(
         self, network: Network, X: npt.ArrayLike, Y: npt.ArrayLike, classes: AnyArray | None
     ) -> None:
@@ -108,15 +106,8 @@ class IterableSource:
         The classes; without them one pass over the iterable collects the labels.
     """
 
-    shuffled = False
-
     def __init__(self, network: Network, batches: Iterable[Any], classes: AnyArray | None) -> None:
-        if isinstance(batches, Iterator):
-            raise TypeError(
-                f"X is a {type(batches).__name__}, which gives its batches once; training takes "
-                "an iterable that starts anew for every epoch, such as a list or an object with "
-                "an __iter__ of its own"
-            )
+        _refuse_iterator("X", batches)
         self._network = network
         self._iterable = batches
         self.classes = (
@@ -138,8 +129,8 @@ class IterableSource:
             images, labels = self._network.as_images(X), _labels(Y)
             if len(labels) != len(images):
                 raise ValueError(f"a batch holds {len(images)} images, but {len(labels)} labels")
-            if len(labels):
-                yield images[:], _codes(labels, self.classes)
+            # A copy: the iterable may fill the same array again while this batch waits.
+            yield images[:].copy(), _codes(labels, self.classes)
 
     def fingerprint(self) -> dict[str, Any]:
         """Describe the data, as far as they are known without reading them."""
@@ -152,6 +143,8 @@ class IterableSource:
                 raise TypeError(
                     f"an iterable of batches must give pairs (X, Y), not {type(item).__name__}"
                 )
+            if np.shape(item[0])[:1] == (0,):
+                raise ValueError("a batch of the iterable holds no images")
             empty = False
             yield item[0], item[1]
         if empty:
@@ -164,11 +157,7 @@ class _Zipped:
     def __init__(self, X: Iterable[Any], Y: Iterable[Any]) -> None:
         self._parts = (X, Y)
         for name, part in zip("XY", self._parts, strict=True):
-            if isinstance(part, Iterator):
-                raise TypeError(
-                    f"{name} is a {type(part).__name__}, which gives its batches once; training "
-                    "takes an iterable that starts anew for every epoch"
-                )
+            _refuse_iterator(name, part)
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         return zip(*self._parts, strict=True)
@@ -201,11 +190,25 @@ def make_source(network: Network, X: Any, Y: Any = None, classes: AnyArray | Non
     return IterableSource(network, pair(X, Y), classes)
 
 
+def _refuse_iterator(name: str, value: object) -> None:
+    if isinstance(value, Iterator):
+        raise TypeError(
+            f"{name} is a {type(value).__name__}, which gives its batches once; training takes an "
+            "iterable that starts anew for every epoch, such as a list or an object with an "
+            "__iter__ of its own"
+        )
+
+
 def _is_array_like(value: Any) -> bool:
+    # A list of image batches is an iterable of them.
+    if isinstance(value, (list, tuple)) and value and getattr(value[0], "ndim", 0) == 4:
+        return False
     return isinstance(value, (list, tuple, int, float, np.generic)) or hasattr(value, "__array__")
 
 
 def _labels(Y: npt.ArrayLike) -> AnyArray:
+    if isinstance(Y, np.ma.MaskedArray):
+        raise TypeError("Y is a masked array, whose mask would be ignored; fill it first")
     labels = np.asarray(Y)
     if labels.ndim != 1:
         raise ValueError(f"Y must have shape (N,), one label per image, not {labels.shape}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +18,14 @@ from ..layers import BatchNormalizationLayer, Layer
 from ..layers._contract import label
 from ..network import Network
 from ..storage.networks import set_values, values
-from .checkpoint import is_due, restore_checkpoint, save_checkpoint
+from .checkpoint import (
+    Setting,
+    describe_setting,
+    is_due,
+    prepare_checkpoints,
+    restore_checkpoint,
+    save_checkpoint,
+)
 from .options import OutputFunction, TrainingOptions
 from .progress import Bar, TrainingProgress, bar
 from .record import TrainingRecord
@@ -91,9 +99,13 @@ def train_network(
         )
     order = np.arange(len(source)) if isinstance(source, ArraySource) else None
     run = Run(network, options, shuffling, order)
+    trainer = _Trainer(run, source, options)
+    if options.checkpoint_path is not None or resume is not None:
+        prepare_checkpoints(options, resume is not None)
+        trainer.setting = describe_setting(run, options, source, trainer.validation)
     if resume is not None:
-        restore_checkpoint(run, options, source, resume)
-    return network, _Trainer(run, source, options).train()
+        restore_checkpoint(run, options, trainer.setting, resume)
+    return network, trainer.train()
 
 
 class _Trainer:
@@ -104,6 +116,7 @@ class _Trainer:
         self.network = run.network
         self.source = source
         self.options = options
+        self.setting: Setting = {}
         self.validation = None
         if options.validation_data is not None:
             data = options.validation_data
@@ -154,7 +167,9 @@ class _Trainer:
         start = time.perf_counter() - run.seconds
         self._call(self._progress("start", run.seconds))
         stopped_by = ""
-        for (X, codes), ends_epoch, ends_run in self._batches():
+        if run.failures >= options.validation_patience:
+            stopped_by = "validation_patience"
+        for (X, codes), ends_epoch, ends_run in () if stopped_by else self._batches():
             tape = self.network.forward(X)
             P, T = tape[-1][1], one_hot[codes]
             loss = self.network.output_layer.loss(P, T)
@@ -168,10 +183,6 @@ class _Trainer:
             run.batch += 1
             run.images += len(codes)
             iteration = run.iteration + 1
-            trial = self.validation is not None and (
-                iteration == 1 or ends_run or iteration % options.validation_frequency == 0
-            )
-            validation_loss, validation_accuracy = self._validate() if trial else (np.nan, np.nan)
             seconds = time.perf_counter() - start
             run.record.append(
                 iteration=iteration,
@@ -180,27 +191,33 @@ class _Trainer:
                 accuracy=accuracy,
                 learn_rate=options.learn_rate(run.epoch),
                 time=seconds,
-                validation_loss=validation_loss,
-                validation_accuracy=validation_accuracy,
+                validation_loss=np.nan,
+                validation_accuracy=np.nan,
             )
+            trial = iteration == 1 or iteration % options.validation_frequency == 0
+            if trial:
+                self._validate()
+            if is_due(run, options, ends_epoch):
+                save_checkpoint(run, options, self.setting, seconds)
+            if ends_run:
+                self._validate_at_the_end()
             progress = self._progress("iteration", seconds)
             if self._call(progress):
                 stopped_by = "output_fcn"
             elif run.failures >= options.validation_patience:
                 stopped_by = "validation_patience"
             if options.verbose and (
-                iteration == 1
+                (trial and self.validation is not None)
+                or iteration == 1
                 or ends_run
                 or stopped_by
-                or trial
                 or iteration % options.verbose_frequency == 0
             ):
                 shown.print(table.row(progress))
             shown.advance(len(codes), loss)
-            if is_due(run, options, ends_epoch):
-                save_checkpoint(run, options, self.source, seconds)
             if stopped_by:
                 break
+        self._validate_at_the_end()
         self._call(self._progress("done", time.perf_counter() - start))
         return stopped_by or "max_epochs"
 
@@ -249,11 +266,12 @@ class _Trainer:
         for key, gradient in limit_gradients(steep, options).items():
             layer, name, factor = moving[key]
             step = self.run.solver.step(key, gradient, rate * factor, self.run.iteration + 1)
-            setattr(layer, name, getattr(layer, name) + step)
+            setattr(layer, name, np.asarray(getattr(layer, name) + step, dtype=np.float32))
 
-    def _validate(self) -> tuple[float, float]:
+    def _validate(self) -> None:
         """Try the network on the validation data; keep count of the trials without progress."""
-        assert self.validation is not None
+        if self.validation is None:
+            return
         network, run = self.network, self.run
         one_hot = np.eye(network.num_classes, dtype=np.float32)
         loss, right, count = 0.0, 0, 0
@@ -269,7 +287,18 @@ class _Trainer:
                 run.best = {key: value.copy() for key, value in values(network.layers).items()}
         else:
             run.failures += 1
-        return loss, 100 * right / count
+        run.record.replace_last(validation_loss=loss, validation_accuracy=100 * right / count)
+
+    def _validate_at_the_end(self) -> None:
+        """Try the network after the last iteration too.
+
+        Checkpoints do not know of this trial: a run that goes on for more epochs would not have had
+        it here.
+        """
+        if self.run.iteration and math.isnan(
+            self.run.record.last("validation_loss")["validation_loss"]
+        ):
+            self._validate()
 
     def _progress(self, state: str, seconds: float) -> TrainingProgress:
         last = self.run.record.last("loss", "accuracy", "validation_loss", "validation_accuracy")
@@ -281,6 +310,7 @@ class _Trainer:
             time_since_start=seconds,
             learn_rate=self.options.learn_rate(self.run.epoch),
             network=self.network,
+            record=lambda: self.run.record.build("max_epochs"),
             **last,
         )
 
@@ -339,6 +369,6 @@ def _sorted_classes(classes: npt.ArrayLike | None) -> Any:
     if classes is None:
         return None
     given = np.asarray(classes)
-    if given.ndim != 1 or not np.array_equal(np.unique(given), given):
+    if given.ndim != 1 or given.size == 0 or not np.array_equal(np.unique(given), given):
         raise ValueError(f"classes must be different labels in sorted order, not {classes!r}")
     return given
