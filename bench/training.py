@@ -94,7 +94,7 @@ def train_torch(data, epochs, seed, compiled=False):
     step = model
     if compiled:
         step = torch.compile(model)
-        start += compile_now(step, model, loss_function, x_train[:128], y_train[:128])
+        start += compile_now(step, model, loss_function, x_train[:128] - mean, y_train[:128])
     order = torch.randperm(len(x_train))
     x_train, y_train = x_train[order], y_train[order]
     iterations = 0

@@ -638,6 +638,46 @@ def test_memory_hand_over():
     assert "Return it as memory" in result.cause
 
 
+def test_overwritten_output():
+    class Reading(ELU):
+        """Reads Z, which it has promised not to."""
+
+        backward_uses_output = False
+
+        def backward(self, X, Z, dLdZ, memory):
+            dLdX, dLdalpha = super().backward(X, Z, dLdZ, memory)
+            return dLdX + 0 * Z, dLdalpha
+
+    class View(el.Layer):
+        backward_uses_output = False
+
+        def predict(self, X):
+            return X.reshape(len(X), -1)
+
+        def backward(self, X, Z, dLdZ, memory):
+            return dLdZ.reshape(X.shape)
+
+    class Keeping(View):
+        def forward(self, X):
+            Z = 2.0 * X
+            return Z, (Z,)
+
+        def predict(self, X):
+            return 2.0 * X
+
+        def backward(self, X, Z, dLdZ, memory):
+            return 2.0 * dLdZ
+
+    for layer, message in (
+        (Reading(), "dLdX is another one where Z has been overwritten"),
+        (View(), "forward's Z shares the memory of X"),
+        (Keeping(), r"forward's Z shares the memory of memory[0]"),
+    ):
+        failure = only_failure(layer, "overwritten output")
+        assert message in failure.message
+        assert "backward_uses_output = False promises the contrary" in failure.cause
+
+
 def test_backward_without_dldx():
     class Fewer(ELU):
         def backward(self, X, Z, dLdZ, memory):

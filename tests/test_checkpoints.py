@@ -81,12 +81,15 @@ def test_killed_runs_end_with_the_same_bits(tmp_path, solver, moments):
         command = [sys.executable, "-W", "error", "-c", code, str(tmp_path), solver, when]
         killed = subprocess.run(command, capture_output=True, text=True)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
+        parts = list(tmp_path.glob(".*.part"))
+        assert len(parts) == when.startswith("writing")
     X, Y = blobs()
     resumed = el.train_network(X, Y, small_layers(), long_run(tmp_path, solver), resume=tmp_path)
     (tmp_path / "whole").mkdir()
     whole = el.train_network(X, Y, small_layers(), long_run(tmp_path / "whole", solver))
     assert len(whole[1].loss) == 20
     assert same(everything(*resumed), everything(*whole))
+    assert not list(tmp_path.glob(".*.part"))
 
 
 def test_from_every_checkpoint(tmp_path):
@@ -254,13 +257,13 @@ def test_other_options_are_refused(tmp_path, changes, message):
 def test_other_data_and_layers_are_refused(tmp_path):
     X, Y = blobs()
     el.train_network(X, Y, small_layers(), options(checkpoint_path=tmp_path, max_epochs=1))
-    with pytest.raises(ValueError, match="belongs to a run with data"):
+    with pytest.raises(ValueError, match="belongs to a run with other data"):
         el.train_network(X[:60], Y[:60], small_layers(), options(), resume=tmp_path)
-    with pytest.raises(ValueError, match="belongs to a run with data"):
+    with pytest.raises(ValueError, match="belongs to a run with other data"):
         el.train_network(1 - X, Y, small_layers(), options(), resume=tmp_path)
-    with pytest.raises(ValueError, match="belongs to a run with classes"):
+    with pytest.raises(ValueError, match="belongs to a run with other classes"):
         el.train_network(X, Y + 1, small_layers(), options(), resume=tmp_path)
-    with pytest.raises(ValueError, match="belongs to a run with layers"):
+    with pytest.raises(ValueError, match="belongs to a run with other layers"):
         el.train_network(X, Y, small_layers(learnable=False), options(), resume=tmp_path)
 
 
@@ -268,7 +271,7 @@ def test_other_validation_data_and_fewer_epochs_are_refused(tmp_path):
     X, Y = blobs()
     run = {"validation_data": (X[:9], Y[:9])}
     el.train_network(X, Y, small_layers(), options(checkpoint_path=tmp_path, max_epochs=3, **run))
-    with pytest.raises(ValueError, match="belongs to a run with validation data"):
+    with pytest.raises(ValueError, match="belongs to a run with other validation data"):
         el.train_network(X, Y, small_layers(), options(), resume=tmp_path)
     with pytest.raises(ValueError, match="is of epoch 3; max_epochs must be at least that, not 1"):
         el.train_network(X, Y, small_layers(), options(max_epochs=1, **run), resume=tmp_path)
@@ -286,7 +289,7 @@ def test_wrong_files_are_refused(tmp_path):
     data = bytearray(file.read_bytes())
     data[-100] ^= 1
     file.write_bytes(data)
-    with pytest.raises(ValueError, match="is damaged"):
+    with pytest.raises(ValueError, match="is damaged.*; an earlier checkpoint may be whole"):
         el.train_network(X, Y, small_layers(), options(), resume=tmp_path)
     with pytest.raises(FileNotFoundError, match="nothing"):
         el.train_network(X, Y, small_layers(), options(), resume=tmp_path / "nothing")

@@ -124,6 +124,13 @@ def test_images_must_be_finite(bad):
         ready().predict(X)
 
 
+def test_what_a_layer_raises_names_the_layer():
+    """Its position, where there are two of a kind."""
+    layers = small_layers(el.ELULayer(1), el.ELULayer(3))
+    with pytest.raises(ValueError, match=r"^layers\[2\] \(ELULayer\): ELULayer has 3 channels; its"):
+        el.Network(layers).initialize(0)
+
+
 def test_prediction_errors():
     network = ready()
     with pytest.raises(ValueError, match=r"X must have shape \('N', 1, 6, 6\), not \(1, 6, 6\)"):

@@ -120,8 +120,12 @@ def test_layers_of_ones_own(tmp_path):
     X, _ = blobs()
     assert np.array_equal(again.predict(X), network.predict(X))
     assert (again.layers[3].factor, again.layers[3].power) == (0.5, 3)
+    assert el.load_network(tmp_path / "n", Scaling).layers[3].power == 3
     with pytest.raises(TypeError, match="custom_layers must hold classes of layers, not 'Scaling'"):
         el.load_network(tmp_path / "n", custom_layers=["Scaling"])
+    other = type("Scaling", (Scaling,), {})
+    with pytest.raises(ValueError, match="two layer classes of the name Scaling"):
+        el.load_network(tmp_path / "n", custom_layers=[Scaling, other])
 
 
 class Forgetful(LeakyReLU):
@@ -136,6 +140,8 @@ class Holding(LeakyReLU):
 
 
 def test_what_cannot_be_saved(tmp_path):
+    with pytest.raises(TypeError, match="network must be a Network, not NoneType"):
+        el.save_network(None, tmp_path / "n")
     with pytest.raises(RuntimeError, match="no values yet"):
         el.save_network(el.Network(small_layers()), tmp_path / "n")
     for layer, message in (

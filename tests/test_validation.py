@@ -55,7 +55,7 @@ def test_validation_data_may_be_batches():
     _, two = el.train_network(X, Y, small_layers(), options(validation_data=batches))
     assert np.array_equal(one.validation_loss, two.validation_loss, equal_nan=True)
     three = options(validation_data=(Xv[:, :, :5], Yv))
-    with pytest.raises(ValueError, match=r"must have shape \('N', 1, 8, 8\), not \(30, 1, 5, 8\)"):
+    with pytest.raises(ValueError, match=r"validation_data: X must have shape \('N', 1, 8, 8\), not \(30, 1, 5, 8\)"):
         el.train_network(X, Y, small_layers(), three)
     with pytest.raises(ValueError, match="label 7, which is none of the classes"):
         el.train_network(X, Y, small_layers(), options(validation_data=(Xv, Yv + 7)))
@@ -156,9 +156,19 @@ def test_an_output_function_can_stop_the_run():
     assert not same(values(network.layers), values(again.layers))
 
 
-def test_only_true_stops():
-    _, record = el.train_network(*blobs(), small_layers(), options(output_fcn=lambda at: 1))
+@pytest.mark.parametrize("answer", [True, np.True_])
+def test_any_true_stops_before_the_first_iteration_too(answer):
+    _, record = el.train_network(*blobs(), small_layers(), options(output_fcn=lambda at: answer))
+    assert len(record.loss) == 0
+    assert record.stopped_by == "output_fcn"
+
+
+def test_false_goes_on_and_other_answers_are_refused():
+    run = options(output_fcn=[lambda at: False, lambda at: np.False_, lambda at: None])
+    _, record = el.train_network(*blobs(), small_layers(), run)
     assert len(record.loss) == 20
+    with pytest.raises(TypeError, match="an output_fcn returned 1; True, which stops the run, Fal"):
+        el.train_network(*blobs(), small_layers(), options(output_fcn=lambda at: 1))
 
 
 def test_the_table_has_columns_for_validation(capsys):

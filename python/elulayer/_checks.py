@@ -37,6 +37,14 @@ def number(
     return float(value)
 
 
+def size_pair(what: str, value: Any) -> tuple[int, int]:
+    """Return a height and a width, given as two integers or as one for both."""
+    pair = value if isinstance(value, (tuple, list)) else (value, value)
+    if len(pair) != 2:
+        raise ValueError(f"{what} must be an integer or (height, width), not {value!r}")
+    return integer(what, pair[0]), integer(what, pair[1])
+
+
 def choice(what: str, value: Any, choices: tuple[str, ...]) -> str:
     """Return `value` if it is one of `choices`, or raise an error that lists them."""
     if not isinstance(value, str) or value not in choices:

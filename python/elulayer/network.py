@@ -19,6 +19,7 @@ from .layers._contract import (
     check_gradients,
     check_output,
     label,
+    named,
     settle_learnables,
 )
 
@@ -94,9 +95,10 @@ class Network:
         generator = np.random.default_rng(rng)
         X: FloatArray = np.zeros((1, *self.input_layer.input_shape), dtype=np.float32)
         for index, layer in enumerate(self.layers):
-            layer.initialize(X.shape[1:], generator)
+            with named(index, layer):
+                layer.initialize(X.shape[1:], generator)
             settle_learnables(index, layer)
-            X = check_output(index, layer, "predict", layer.predict(X), 1, None)
+            X = self._predicted(index, layer, X, None)
             self._shapes[index] = X.shape[1:]
         if X.ndim != 2:
             raise ValueError(
@@ -177,14 +179,24 @@ class Network:
         for X in batches:
             Z = X
             for i, layer in enumerate(self.layers[:index]):
-                Z = check_output(i, layer, "predict", layer.predict(Z), len(Z), self._shapes[i])
+                Z = self._predicted(i, layer, Z, self._shapes[i])
             yield Z
+
+    @staticmethod
+    def _predicted(
+        index: int, layer: Layer, X: FloatArray, shape: tuple[int, ...] | None
+    ) -> FloatArray:
+        with named(index, layer):
+            Z = layer.predict(X)
+        return check_output(index, layer, "predict", Z, len(X), shape)
 
     def forward(self, X: FloatArray) -> Tape:
         """Pass a mini-batch through the layers at training time."""
         tape: Tape = []
         for index, layer in enumerate(self.layers):
-            Z, memory = check_forward(index, layer, layer.forward(X))
+            with named(index, layer):
+                result = layer.forward(X)
+            Z, memory = check_forward(index, layer, result)
             Z = check_output(index, layer, "forward", Z, len(X), self._shapes[index])
             tape.append((X, Z, memory))
             X = Z
@@ -214,7 +226,8 @@ class Network:
             X, Z, memory = tape.pop()
             layer.needs_input_gradient = index > first
             try:
-                result = layer.backward(X, Z, np.asarray(gradient), memory)
+                with named(index, layer):
+                    result = layer.backward(X, Z, np.asarray(gradient), memory)
                 gradient, gradients[index] = check_gradients(index, layer, X, result)
             finally:
                 layer.needs_input_gradient = True

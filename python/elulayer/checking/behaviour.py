@@ -98,6 +98,27 @@ def hand_over(case: Case) -> str:
     return "backward needs nothing but what it is handed"
 
 
+def overwritten_output(case: Case) -> str:
+    """Check the promise of `backward_uses_output = False`: the layer above may write over Z."""
+    X = case.X.astype(case.precision.dtype)
+    dLdZ = case.draw(*case.Z_shape).astype(X.dtype)
+    expected = case.run(case.wide, X, dLdZ)
+    layer = copy.deepcopy(case.wide)
+    Z, memory = call(layer.forward, X)
+    promise = "backward_uses_output = False promises the contrary: take it away."
+    for name, array in (("X", X), *arrays_in(memory, "memory")):
+        if isinstance(array, np.ndarray) and np.shares_memory(Z, array):
+            raise Failure(f"forward's Z shares the memory of {name}", promise)
+    Z[...] = np.nan
+    result = call(layer.backward, X, Z, dLdZ, memory)
+    for name, a, b in zip(
+        case.names, expected, result if isinstance(result, tuple) else (result,), strict=True
+    ):
+        if not close(a, b):
+            raise Failure(f"{name} is another one where Z has been overwritten", promise)
+    return "Z may be overwritten between forward and backward"
+
+
 class _Watch:
     """Fails a method that changes arrays, learnables or states."""
 

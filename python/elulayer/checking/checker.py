@@ -30,7 +30,8 @@ def check_layer(
     The layer is given standard normal input. What is checked, in this order: its definition and
     `initialize`; what predict, forward and backward return; dtypes; that the output's shape and
     values do not depend on what else is in the batch; that results repeat; that nothing given to
-    the layer is written into; that backward needs nothing but what it is handed; each gradient;
+    the layer is written into; that backward needs nothing but what it is handed; that it keeps the
+    promise of `backward_uses_output`; each gradient;
     that training without dLdX and the hooks around training work; and that the layer comes out of a
     file as it went in.
 
@@ -79,6 +80,8 @@ def check_layer(
     with np.errstate(all="ignore"):
         for check in _BEFORE:
             _run(case, check, results)
+        if not given.backward_uses_output:
+            _run(case, _OVERWRITTEN, results)
         for check in _gradient_checks(case, results):
             _run(case, check, results)
         for check in _AFTER:
@@ -119,7 +122,7 @@ def _run(case: Case, check: Check, results: dict[str, CheckResult]) -> None:
         results[name] = result("failed", failure.message, failure.cause)
     except Skip as skip:
         results[name] = result("skipped", str(skip))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # Attributes of a layer may be properties, and arrays may be of classes of its own.
         results[name] = result("failed", f"{type(error).__name__}: {error}")
 
@@ -140,6 +143,12 @@ _BEFORE: tuple[Check, ...] = (
     ),
     ("no writing into inputs", behaviour.unchanged, _BACKWARD),
     ("memory hand-over", behaviour.hand_over, (*_BACKWARD, "determinism")),
+)
+
+_OVERWRITTEN: Check = (
+    "overwritten output",
+    behaviour.overwritten_output,
+    (*_BACKWARD, "determinism"),
 )
 
 _AFTER: tuple[Check, ...] = (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,22 @@ def label(index: int, layer: Layer) -> str:
     """Name a layer in a message: position, class, and its own name if it has one."""
     name = f" {layer.name!r}" if layer.name else ""
     return f"layers[{index}] ({type(layer).__name__}{name})"
+
+
+# Others may not be made of a message.
+_RENAMED = (TypeError, ValueError, RuntimeError, IndexError, AttributeError)
+
+
+@contextmanager
+def named(index: int, layer: Layer) -> Iterator[None]:
+    """Say in what a layer's own methods raise which layer it was."""
+    try:
+        yield
+    except _RENAMED as error:
+        who = label(index, layer)
+        if type(error) not in _RENAMED or str(error).startswith(who):
+            raise
+        raise type(error)(f"{who}: {error}") from error
 
 
 def check_definition(index: int, layer: object) -> None:

@@ -65,7 +65,7 @@ class Layer:
     learn_rate_factors: dict[str, float]
     l2_factors: dict[str, float]
     needs_input_gradient: bool = True
-    backward_uses_output: ClassVar[bool] = True
+    backward_uses_output: bool = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Create the layer with dictionaries of factors that no other layer shares."""

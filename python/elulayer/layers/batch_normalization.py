@@ -49,7 +49,7 @@ class BatchNormalizationLayer(Layer):
 
     learnables: ClassVar[tuple[str, ...]] = ("scale", "offset")
     state: ClassVar[tuple[str, ...]] = ("mean", "variance")
-    backward_uses_output: ClassVar[bool] = False
+    backward_uses_output: bool = False
     scale: FloatArray | None = None
     offset: FloatArray | None = None
     mean: FloatArray | None = None

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from .._checks import integer
+from .._checks import integer, size_pair
 from .._parallel import in_parallel
 from .._typing import FloatArray
 from ._weights import draw, initializer
@@ -50,7 +50,7 @@ class Convolution2DLayer(Layer):
     """
 
     learnables: ClassVar[tuple[str, ...]] = ("weights", "bias")
-    backward_uses_output: ClassVar[bool] = False
+    backward_uses_output: bool = False
     weights: FloatArray | None = None
     bias: FloatArray | None = None
 
@@ -64,13 +64,7 @@ class Convolution2DLayer(Layer):
         weights_initializer: str = "narrow-normal",
         name: str = "",
     ) -> None:
-        height, width = (
-            filter_size if isinstance(filter_size, tuple) else (filter_size, filter_size)
-        )
-        self.filter_size = (
-            integer("filter_size", height),
-            integer("filter_size", width),
-        )
+        self.filter_size = height, width = size_pair("filter_size", filter_size)
         self.num_filters = integer("num_filters", num_filters)
         self.stride = integer("stride", stride)
         self.padding = integer("padding", padding, least=0)

@@ -40,7 +40,7 @@ class FullyConnectedLayer(Layer):
     """
 
     learnables: ClassVar[tuple[str, ...]] = ("weights", "bias")
-    backward_uses_output: ClassVar[bool] = False
+    backward_uses_output: bool = False
     weights: FloatArray | None = None
     bias: FloatArray | None = None
 

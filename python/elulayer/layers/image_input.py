@@ -36,7 +36,6 @@ class ImageInputLayer(Layer):
     """
 
     state: ClassVar[tuple[str, ...]] = ("mean",)
-    backward_uses_output: ClassVar[bool] = False
     mean: FloatArray
 
     def __init__(
@@ -49,6 +48,8 @@ class ImageInputLayer(Layer):
         self.name = name
         self.input_shape = shape
         self.normalization = choice("normalization", normalization, ("zerocenter", "none"))
+        # Without a normalization Z is X itself.
+        self.backward_uses_output = self.normalization == "none"
         self.description = "x".join(map(str, shape)) + f" images, normalization {normalization!r}"
         self.mean = np.zeros(shape, dtype=np.float32)
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .._checks import integer
+from .._checks import integer, size_pair
 from .._typing import FloatArray
 from .base import Layer
 
@@ -22,7 +22,7 @@ class _Pooling2DLayer(Layer):
     Window (i, j) begins at row i * stride - padding and column j * stride - padding.
     """
 
-    backward_uses_output: ClassVar[bool] = False
+    backward_uses_output: bool = False
     _what: ClassVar[str]
 
     def __init__(
@@ -34,8 +34,7 @@ class _Pooling2DLayer(Layer):
         ceil_mode: bool = False,
         name: str = "",
     ) -> None:
-        height, width = pool_size if isinstance(pool_size, tuple) else (pool_size, pool_size)
-        self.pool_size = (integer("pool_size", height), integer("pool_size", width))
+        self.pool_size = height, width = size_pair("pool_size", pool_size)
         self.stride = integer("stride", stride)
         self.padding = integer("padding", padding, least=0)
         if self.padding >= min(self.pool_size):

@@ -23,7 +23,7 @@ class ReLULayer(Layer):
         Name of the layer.
     """
 
-    backward_uses_output: ClassVar[bool] = False
+    backward_uses_output: bool = False
     description = "ReLU"
 
     def __init__(self, name: str = "") -> None:
@@ -57,7 +57,7 @@ class LeakyReLULayer(Layer):
         If `scale` is not a number of at least 0.
     """
 
-    backward_uses_output: ClassVar[bool] = False
+    backward_uses_output: bool = False
 
     def __init__(self, scale: float = 0.01, name: str = "") -> None:
         self.scale = number("scale", scale)
@@ -101,7 +101,7 @@ class PReLULayer(Layer):
     """
 
     learnables: ClassVar[tuple[str, ...]] = ("slope",)
-    backward_uses_output: ClassVar[bool] = False
+    backward_uses_output: bool = False
     slope: FloatArray
 
     def __init__(self, num_channels: int, name: str = "", *, slope: npt.ArrayLike = 0.25) -> None:

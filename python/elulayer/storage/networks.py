@@ -43,6 +43,8 @@ def save_network(network: Network, path: str | os.PathLike[str]) -> None:
     TypeError
         If an argument of a layer or a label of the classes is of a type that the file cannot hold.
     """
+    if not isinstance(network, Network):
+        raise TypeError(f"network must be a Network, not {type(network).__name__}")
     if network.num_classes == 0:
         raise RuntimeError("the network has no values yet: train it or call initialize")
     content = {"layers": describe_layers(network.layers), "classes": pack_labels(network.classes)}
@@ -156,9 +158,12 @@ def known_classes(custom_layers: Iterable[type[Layer]]) -> dict[str, type[Layer]
     known: dict[str, type[Layer]] = {
         name: getattr(builtin, name) for name in builtin.__all__ if name != "Layer"
     }
-    for cls in custom_layers:
+    given: Iterable[Any] = (custom_layers,) if isinstance(custom_layers, type) else custom_layers
+    for cls in given:
         if not isinstance(cls, type) or not issubclass(cls, Layer):
             raise TypeError(f"custom_layers must hold classes of layers, not {cls!r}")
+        if known.get(cls.__name__, cls) is not cls:
+            raise ValueError(f"there are two layer classes of the name {cls.__name__}")
         known[cls.__name__] = cls
     return known
 

@@ -108,17 +108,25 @@ def restore_checkpoint(
         if not files:
             return
         path = files[-1]
-    arrays, content = read_tensors(path, KIND)
+    try:
+        arrays, content = read_tensors(path, KIND)
+    except ValueError as error:
+        raise ValueError(f"{error}; an earlier checkpoint may be whole") from error
     then = content.get("setting", {})
     for what in now:
         if what not in then or then[what] != now[what]:
+            long = isinstance(now[what], (dict, list)) or isinstance(then.get(what), (dict, list))
+            difference = f"{then.get(what)!r}, not {now[what]!r}"
             raise ValueError(
-                f"{path} belongs to a run with {what} {then.get(what)!r}, not {now[what]!r}"
+                f"{path} belongs to a run with "
+                + (f"other {what}" if long else f"{what} {difference}")
             )
     try:
         run.restore(arrays, content["run"])
     except Exception as error:
         raise ValueError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+    for part in path.parent.glob(f".{PATTERN}.*.part"):  # of a write that was killed
+        part.unlink(missing_ok=True)
     if run.epoch > options.max_epochs:
         raise ValueError(
             f"{path} is of epoch {run.epoch}; max_epochs must be at least that, not "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import numbers
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields
@@ -102,7 +103,7 @@ class TrainingOptions:
         "training-progress" shows loss and accuracy in a window or notebook as they come.
     output_fcn : callable or sequence of callables
         Called with a `TrainingProgress` before the first iteration, after each, and at the end.
-        One that returns True stops the run.
+        One that returns True stops the run; False and None let it go on.
     seed : None or int
         Seed of everything random in the run; the same seed gives the same bits on one machine
         with the same number of BLAS threads. None takes one from the operating system.
@@ -175,9 +176,7 @@ class TrainingOptions:
                 "learn_rate_drop_period", self.learn_rate_drop_period
             ),
             "l2_regularization": number("l2_regularization", self.l2_regularization),
-            "gradient_threshold": _or_infinity(
-                number, "gradient_threshold", self.gradient_threshold, positive=True
-            ),
+            "gradient_threshold": _threshold(self.gradient_threshold),
             "gradient_threshold_method": choice(
                 "gradient_threshold_method",
                 self.gradient_threshold_method,
@@ -187,9 +186,9 @@ class TrainingOptions:
             "mini_batch_size": integer("mini_batch_size", self.mini_batch_size),
             "shuffle": choice("shuffle", self.shuffle, ("once", "never", "every-epoch")),
             "validation_frequency": integer("validation_frequency", self.validation_frequency),
-            "validation_patience": _or_infinity(
-                integer, "validation_patience", self.validation_patience
-            ),
+            "validation_patience": math.inf
+            if self.validation_patience == math.inf
+            else integer("validation_patience", self.validation_patience),
             "output_network": choice(
                 "output_network", self.output_network, ("last-iteration", "best-validation-loss")
             ),
@@ -248,8 +247,12 @@ class TrainingOptions:
         return self.initial_learn_rate * self.learn_rate_drop_factor**drops
 
 
-def _or_infinity(check: Callable[..., Any], what: str, value: Any, **limits: Any) -> Any:
-    return math.inf if value == math.inf else check(what, value, **limits)
+def _threshold(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"gradient_threshold must be a number, not {value!r}")
+    if not float(value) > 0:
+        raise ValueError(f"gradient_threshold must be greater than 0, not {value!r}")
+    return float(value)
 
 
 def _folder(path: Any) -> Path | None:
@@ -258,7 +261,7 @@ def _folder(path: Any) -> Path | None:
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"checkpoint_path must be a folder's path, not {path!r}")
     folder = Path(path).expanduser()
-    if not folder.is_dir():
+    if not path or not folder.is_dir():
         raise ValueError(f"checkpoint_path is {str(path)!r}, which is not an existing folder")
     return folder
 

@@ -148,7 +148,10 @@ class IterableSource:
             empty = False
             yield item[0], item[1]
         if empty:
-            raise ValueError("the iterable of batches gives no batch")
+            raise ValueError(
+                "the iterable of batches gives no batch; it must start anew each time it is "
+                "iterated over"
+            )
 
 
 class _Zipped:
@@ -160,7 +163,15 @@ class _Zipped:
             _refuse_iterator(name, part)
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        return zip(*self._parts, strict=True)
+        images, labels = map(iter, self._parts)
+        end = object()
+        while True:
+            X, Y = next(images, end), next(labels, end)
+            if (X is end) != (Y is end):
+                raise ValueError(f"{'XY'[Y is end]} has fewer batches than {'XY'[X is end]}")
+            if X is end:
+                return
+            yield X, Y
 
 
 class _SizedZipped(_Zipped):
@@ -181,9 +192,9 @@ def make_source(network: Network, X: Any, Y: Any = None, classes: AnyArray | Non
         return IterableSource(network, X, classes)
     if _is_array_like(X):
         return ArraySource(network, X, Y, classes)
-    if not isinstance(X, Iterable) or not isinstance(Y, Iterable):
+    if not isinstance(X, Iterable) or not isinstance(Y, Iterable) or isinstance(Y, np.ndarray):
         raise TypeError(
-            "X and Y must be arrays or iterables of batches, "
+            "X and Y must both be arrays or both be iterables of batches, "
             f"not {type(X).__name__} and {type(Y).__name__}"
         )
     pair = _SizedZipped if isinstance(X, Sized) and isinstance(Y, Sized) else _Zipped

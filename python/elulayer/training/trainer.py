@@ -121,7 +121,10 @@ class _Trainer:
         if options.validation_data is not None:
             data = options.validation_data
             X, Y = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
-            self.validation = make_source(self.network, X, Y, self.network.classes)
+            try:
+                self.validation = make_source(self.network, X, Y, self.network.classes)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"validation_data: {error}") from error
         self.functions: list[OutputFunction] = list(options.output_fcn)  # type: ignore[arg-type]
         if options.plots == "training-progress":
             from ..plots import TrainingProgressFigure
@@ -165,9 +168,10 @@ class _Trainer:
         first = _first_learning(self.network.layers)
         _let_freed_memory_stay()
         start = time.perf_counter() - run.seconds
-        self._call(self._progress("start", run.seconds))
         stopped_by = ""
-        if run.failures >= options.validation_patience:
+        if self._call(self._progress("start", run.seconds)):
+            stopped_by = "output_fcn"
+        elif run.failures >= options.validation_patience:
             stopped_by = "validation_patience"
         for (X, codes), ends_epoch, ends_run in () if stopped_by else self._batches():
             tape = self.network.forward(X)
@@ -316,7 +320,16 @@ class _Trainer:
 
     def _call(self, progress: TrainingProgress) -> bool:
         """Call the output functions; tell whether one of them stops the run."""
-        return any([function(progress) is True for function in self.functions])
+        stops = False
+        for function in self.functions:
+            answer = function(progress)
+            if answer is not None and not isinstance(answer, (bool, np.bool_)):
+                raise TypeError(
+                    f"an output_fcn returned {answer!r}; True, which stops the run, False and None "
+                    "are taken"
+                )
+            stops = stops or bool(answer)
+        return stops
 
     def _hooks(
         self, choose: Callable[[Layer], Callable[[Iterable[FloatArray]], None] | None]
