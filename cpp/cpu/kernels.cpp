@@ -34,7 +34,7 @@ template <class T, class A>
 void forward_any(const T* x, A alpha, T* z, int n) {
 #pragma omp simd
   for (int i = 0; i < n; ++i) {
-    z[i] = elu(x[i], alpha[i]);
+    z[i] = elu_any(x[i], alpha[i]);
   }
 }
 

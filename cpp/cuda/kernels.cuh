@@ -96,7 +96,7 @@ __global__ void __launch_bounds__(block_size)
     S values[vector];
     read(x + at, place.count, values);
     for (int v = 0; v < vector; ++v) {
-      from_arithmetic(elu(to_arithmetic(values[v]), alphas[v]), values[v]);
+      from_arithmetic(elu_any(to_arithmetic(values[v]), alphas[v]), values[v]);
     }
     write(values, place.count, z + at);
   }

@@ -89,7 +89,7 @@ ELULAYER_FN double scaled_expm1(double x, double alpha) {
 
 // Z for every x and alpha. NaN gives the same NaN.
 template <class T>
-ELULAYER_FN T elu(T x, T alpha) {
+ELULAYER_FN T elu_any(T x, T alpha) {
   return x <= T(0) ? scaled_expm1(x, alpha) : x;
 }
 
@@ -104,7 +104,7 @@ struct Remembered {
 template <class T>
 ELULAYER_FN Remembered<T> elu_remembered(T x, T alpha) {
   const T memory = from_bits<T>(to_bits(scaled_expm1(x, T(1))) | to_bits(-T(0)));
-  return {elu(x, alpha), x > T(0) ? T(0) : memory};
+  return {elu_any(x, alpha), x > T(0) ? T(0) : memory};
 }
 
 }  // namespace
