@@ -4,6 +4,8 @@
 
 #include "math/bits.hpp"
 
+#define ELULAYER_UNROLL _Pragma("unroll")
+
 namespace elulayer::cuda {
 namespace {
 

@@ -52,6 +52,7 @@ __device__ void read(const S* from, int count, S (&values)[vector]) {
   if (count == vector) {
     load_vector(from, values);
   } else {
+    ELULAYER_UNROLL
     for (int v = 0; v < vector; ++v) {
       values[v] = from[v < count ? v : 0];
     }
@@ -63,6 +64,7 @@ __device__ void write(const S (&values)[vector], int count, S* to) {
   if (count == vector) {
     store_vector(values, to);
   } else {
+    ELULAYER_UNROLL
     for (int v = 0; v < vector; ++v) {
       if (v < count) {
         to[v] = values[v];
@@ -75,6 +77,7 @@ __device__ void write(const S (&values)[vector], int count, S* to) {
 template <int vector, class T>
 __device__ void read_alphas(const Plan& plan, const Place& place, const T* alpha,
                             T (&alphas)[vector]) {
+  ELULAYER_UNROLL
   for (int v = 0; v < vector; ++v) {
     alphas[v] = alpha[(place.column + (v < place.count ? v : 0)) / plan.inner];
   }
@@ -95,6 +98,7 @@ __global__ void __launch_bounds__(block_size)
     const std::int64_t at = row * plan.columns + place.column;
     S values[vector];
     read(x + at, place.count, values);
+    ELULAYER_UNROLL
     for (int v = 0; v < vector; ++v) {
       from_arithmetic(elu_any(to_arithmetic(values[v]), alphas[v]), values[v]);
     }
@@ -119,6 +123,22 @@ __device__ Sum add(Sum a, Sum b) {
   return {sum.sum, sum.compensation + b.compensation};
 }
 
+// What a thread adds the terms of a column in: doubles that are products of floats need no
+// compensation, for any number of rows.
+template <class T>
+struct ThreadSum {
+  double sum = 0;
+  __device__ void add_term(double term) { sum += term; }
+  __device__ Sum total() const { return {sum, 0}; }
+};
+
+template <>
+struct ThreadSum<double> {
+  Sum sum = {0, 0};
+  __device__ void add_term(double term) { sum = add(sum, term); }
+  __device__ Sum total() const { return sum; }
+};
+
 // The sum of a warp's sums, in every lane.
 __device__ Sum add_warp(Sum sum) {
   for (int step = warp_size / 2; step > 0; step /= 2) {
@@ -137,16 +157,20 @@ struct Element {
   double term;
 };
 
+// The form for every input: rare, and too long to be unrolled with the loop that calls it.
 template <class T>
-__device__ Element<T> backward_element(T g, T x, T alpha, bool short_alpha) {
-  if (short_alpha && x >= deep<T>) {
-    const ShortBackward<T> brief = backward_short(g, x, alpha / term_scale<T>);
-    if (is_finite(brief.dx) && is_finite(brief.term)) {
-      return {brief.dx, static_cast<double>(brief.term) / static_cast<double>(term_scale<T>)};
-    }
-  }
+__device__ __noinline__ Element<T> backward_any(T g, T x, T alpha) {
   const AnyBackward<T> any = FromInput::any_form(g, x, prepare_alpha(alpha));
   return {any.dx, static_cast<double>(any.factor_grad) * static_cast<double>(any.factor)};
+}
+
+template <class T>
+__device__ Element<T> backward_element(T g, T x, T alpha, bool short_alpha) {
+  const ShortBackward<T> brief = backward_short(g, x, alpha / term_scale<T>);
+  if (short_alpha && x >= deep<T> && is_finite(brief.dx) && is_finite(brief.term)) {
+    return {brief.dx, static_cast<double>(brief.term) / static_cast<double>(term_scale<T>)};
+  }
+  return backward_any(g, x, alpha);
 }
 
 // dX, and each block's sums of its terms, channel by channel, in `partials`.
@@ -156,11 +180,12 @@ __global__ void __launch_bounds__(block_size)
                     Sum* partials) {
   using T = Arithmetic<S>;
   const Place place = find_place(plan);
-  Sum sums[vector] = {};
+  ThreadSum<T> sums[vector];
   if (place.count > 0) {
     T alphas[vector];
     bool short_alphas[vector];
     read_alphas(plan, place, alpha, alphas);
+    ELULAYER_UNROLL
     for (int v = 0; v < vector; ++v) {
       short_alphas[v] = is_short_alpha(alphas[v]);
     }
@@ -170,11 +195,12 @@ __global__ void __launch_bounds__(block_size)
       S xs[vector];
       read(grad + at, place.count, gs);
       read(x + at, place.count, xs);
+      ELULAYER_UNROLL
       for (int v = 0; v < vector; ++v) {
         const Element<T> element = backward_element(to_arithmetic(gs[v]), to_arithmetic(xs[v]),
                                                     alphas[v], short_alphas[v]);
         from_arithmetic(element.dx, gs[v]);
-        sums[v] = add(sums[v], element.term);
+        sums[v].add_term(element.term);
       }
       write(gs, place.count, dx + at);
     }
@@ -185,8 +211,9 @@ __global__ void __launch_bounds__(block_size)
   const int x_index = static_cast<int>(threadIdx.x) % plan.block_x;
   const int y_index = static_cast<int>(threadIdx.x) / plan.block_x;
   const int width = plan.block_x * vector;
+  ELULAYER_UNROLL
   for (int v = 0; v < vector; ++v) {
-    shared[y_index * width + x_index * vector + v] = v < place.count ? sums[v] : Sum{0, 0};
+    shared[y_index * width + x_index * vector + v] = v < place.count ? sums[v].total() : Sum{0, 0};
   }
   __syncthreads();
   for (int i = static_cast<int>(threadIdx.x); i < width; i += block_size) {

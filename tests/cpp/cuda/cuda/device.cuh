@@ -18,7 +18,9 @@
 
 #define __global__
 #define __device__
+#define __noinline__
 #define __launch_bounds__(threads)
+#define ELULAYER_UNROLL
 
 namespace elulayer::cuda::emulator {
 
