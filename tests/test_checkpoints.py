@@ -289,7 +289,7 @@ def test_wrong_files_are_refused(tmp_path):
     data = bytearray(file.read_bytes())
     data[-100] ^= 1
     file.write_bytes(data)
-    with pytest.raises(ValueError, match="is damaged.*; an earlier checkpoint may be whole"):
+    with pytest.raises(ValueError, match=r"is damaged.*; an earlier checkpoint may be whole"):
         el.train_network(X, Y, small_layers(), options(), resume=tmp_path)
     with pytest.raises(FileNotFoundError, match="nothing"):
         el.train_network(X, Y, small_layers(), options(), resume=tmp_path / "nothing")

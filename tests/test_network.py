@@ -127,7 +127,9 @@ def test_images_must_be_finite(bad):
 def test_what_a_layer_raises_names_the_layer():
     """Its position, where there are two of a kind."""
     layers = small_layers(el.ELULayer(1), el.ELULayer(3))
-    with pytest.raises(ValueError, match=r"^layers\[2\] \(ELULayer\): ELULayer has 3 channels; its"):
+    with pytest.raises(
+        ValueError, match=r"^layers\[2\] \(ELULayer\): ELULayer has 3 channels; its"
+    ):
         el.Network(layers).initialize(0)
 
 

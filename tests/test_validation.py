@@ -55,7 +55,10 @@ def test_validation_data_may_be_batches():
     _, two = el.train_network(X, Y, small_layers(), options(validation_data=batches))
     assert np.array_equal(one.validation_loss, two.validation_loss, equal_nan=True)
     three = options(validation_data=(Xv[:, :, :5], Yv))
-    with pytest.raises(ValueError, match=r"validation_data: X must have shape \('N', 1, 8, 8\), not \(30, 1, 5, 8\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"validation_data: X must have shape \('N', 1, 8, 8\), not \(30, 1, 5, 8\)",
+    ):
         el.train_network(X, Y, small_layers(), three)
     with pytest.raises(ValueError, match="label 7, which is none of the classes"):
         el.train_network(X, Y, small_layers(), options(validation_data=(Xv, Yv + 7)))
