@@ -251,7 +251,7 @@ def tensors_of(network):
         (lambda c, a: c.update(classes={"dtype": "<i8", "labels": ["a"]}), "invalid literal"),
         (
             lambda c, a: c.update(classes={"dtype": "|u1", "labels": [1, 2, 300]}),
-            "OverflowError|different|300",
+            "OverflowError|different|300|not of dtype",
         ),
         (lambda c, a: c.update(classes={"dtype": "<i8", "labels": [1, 1, 2]}), "different labels"),
         (lambda c, a: c.update(classes={"dtype": "<i8", "labels": [1, 2]}), "2 classes and 3 outp"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import reprlib
+import warnings
 from typing import Any
 
 import numpy as np
@@ -103,8 +104,10 @@ def _alpha_in_dtype(alpha: float | npt.ArrayLike, dtype: np.dtype[Any], x_name: 
     if a is not None:
         return a
     try:
-        a = np.asarray(alpha)
-    except ValueError:  # of rows that differ in length
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            a = np.asarray(alpha)
+    except (ValueError, Warning):  # of rows that differ in length; NumPy 1.23 warns of them
         raise ValueError(
             f"alpha is {reprlib.repr(alpha)}; a number or a vector of one for each channel is taken"
         ) from None

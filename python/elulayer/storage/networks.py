@@ -215,7 +215,10 @@ def unpack_labels(packed: Mapping[str, Any] | None) -> AnyArray | None:
     dtype = np.dtype(packed["dtype"])
     if dtype.kind not in "biufU":
         raise ValueError(f"labels of dtype {dtype} are not taken")
-    return np.array(packed["labels"], dtype=dtype)
+    labels = np.array(packed["labels"], dtype=dtype)
+    if labels.tolist() != packed["labels"]:
+        raise ValueError(f"the labels {packed['labels']} are not of dtype {dtype}")
+    return labels
 
 
 def _plain(value: Any) -> bool:
