@@ -45,8 +45,8 @@ class Row:
     met: bool
 
 
-def run(program, isa, arguments, results):
-    path = results / f"native-{isa}.json"
+def run(program, isa, arguments, folder):
+    path = folder / f"native-{isa}.json"
     command = [
         program,
         f"--benchmark_filter={FILTER}",
@@ -60,6 +60,10 @@ def run(program, isa, arguments, results):
     print(f"{isa} ...", flush=True)
     environment = dict(os.environ, ELULAYER_ISA=isa)
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    # The program's name without the folder that it was built in.
+    results = json.loads(path.read_text())
+    results["context"]["executable"] = Path(results["context"]["executable"]).name
+    path.write_text(json.dumps(results, indent=2) + "\n")
     return medians(path)
 
 
