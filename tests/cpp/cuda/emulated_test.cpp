@@ -52,8 +52,13 @@ class Guarded {
     memory_ = static_cast<char*>(memory);
     mprotect(memory_ + page, inner, PROT_READ | PROT_WRITE);
     data_ = reinterpret_cast<S*>(memory_ + page + inner - rounded) + shift;
+    emulator::arrays.emplace_back(reinterpret_cast<const char*>(data_),
+                                  reinterpret_cast<const char*>(data_ + size));
   }
-  ~Guarded() { munmap(memory_, total_); }
+  ~Guarded() {
+    emulator::arrays.pop_back();  // the last one made goes first
+    munmap(memory_, total_);
+  }
   Guarded(const Guarded&) = delete;
   Guarded& operator=(const Guarded&) = delete;
 
@@ -201,15 +206,17 @@ void try_type(const char* type) {
 }
 
 void try_alignment() {
-  alignas(16) float values[8] = {};
-  float vector[4];
-  bool thrown = false;
-  try {
-    elulayer::cuda::load_vector(values + 1, vector);
-  } catch (const std::logic_error&) {
-    thrown = true;
+  Guarded<float> array(7, 0);
+  for (const int offset : {1, 4}) {
+    float vector[4];
+    bool thrown = false;
+    try {
+      elulayer::cuda::load_vector(array.data() + offset, vector);
+    } catch (const std::logic_error&) {
+      thrown = true;
+    }
+    expect(thrown, "a vector access that is misaligned or leaves the array is found");
   }
-  expect(thrown, "a misaligned vector access is found");
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #define __global__
@@ -175,11 +176,20 @@ void launch(void (*kernel)(Parameters...), unsigned grid_x, unsigned grid_y, int
   }
 }
 
-template <class S>
-void check_alignment(const S* address) {
+// The arrays that kernels are given: [first, second).
+inline std::vector<std::pair<const char*, const char*>> arrays;
+
+inline void check_vector(const void* address) {
   if (reinterpret_cast<std::uintptr_t>(address) % 16 != 0) {
     throw std::logic_error("a vector access at an address that is not a multiple of 16");
   }
+  const char* const begin = static_cast<const char*>(address);
+  for (const auto& array : arrays) {
+    if (array.first <= begin && begin + 16 <= array.second) {
+      return;
+    }
+  }
+  throw std::logic_error("a vector access that leaves its array");
 }
 
 }  // namespace elulayer::cuda::emulator
@@ -204,7 +214,7 @@ T* shared_memory() {
 template <int vector, class S>
 void load_vector(const S* from, S (&values)[vector]) {
   if constexpr (vector > 1) {
-    emulator::check_alignment(from);
+    emulator::check_vector(from);
   }
   std::memcpy(values, from, sizeof values);
 }
@@ -212,7 +222,7 @@ void load_vector(const S* from, S (&values)[vector]) {
 template <int vector, class S>
 void store_vector(const S (&values)[vector], S* to) {
   if constexpr (vector > 1) {
-    emulator::check_alignment(to);
+    emulator::check_vector(to);
   }
   std::memcpy(to, values, sizeof values);
 }
