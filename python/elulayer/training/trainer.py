@@ -66,7 +66,9 @@ def train_network(
     resume : str or path, optional
         A checkpoint to go on from, or a folder of checkpoints to go on from the last of; a folder
         that holds none begins the run. The data, the layers and the options must be those of the
-        run before, but for more epochs; the end has the same bits as that of a run in one piece.
+        run before, but for more epochs; the end has the same bits as that of a run in one piece,
+        if an iterable gives the same batches again in each epoch, and layers hold what they change
+        in learnables, in `Layer.state` or in NumPy generators.
 
     Returns
     -------
