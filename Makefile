@@ -9,8 +9,9 @@ SOURCES := $(shell find cpp python CMakeLists.txt pyproject.toml -type f \
              -not -path '*/__pycache__/*' -not -name '*.pyc')
 CPP := $(shell find cpp tests/cpp bench/native -name '*.cpp' -o -name '*.hpp')
 # An unset WERROR leaves compiler warnings as warnings.
+# scikit-build-core reads the variable; pip has had an option for it only since version 22.1.
 ifdef WERROR
-PIP_FLAGS += -C cmake.define.ELULAYER_WERROR=ON
+export SKBUILD_CMAKE_DEFINE := ELULAYER_WERROR=ON
 endif
 
 .PHONY: help train test accuracy bench bench-native bench-training lint format clean
@@ -80,9 +81,9 @@ $(BIN)/python:
 	  { rm -rf $(VENV); echo "$(PYTHON) has neither a working venv module nor virtualenv" >&2; exit 1; }
 
 $(VENV)/.installed: $(BIN)/python $(SOURCES)
-	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) '.[train]'
+	$(BIN)/python -m pip install --quiet '.[train]'
 	@touch $@
 
 $(VENV)/.installed-%: $(BIN)/python $(SOURCES)
-	$(BIN)/python -m pip install --quiet $(PIP_FLAGS) '.[$*]'
+	$(BIN)/python -m pip install --quiet '.[$*]'
 	@touch $(VENV)/.installed $@
