@@ -2,6 +2,12 @@
 // its emulator.
 #pragma once
 
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include <cstddef>
+
+#include "elulayer/types.hpp"
 #include "math/bits.hpp"
 
 #define ELULAYER_UNROLL _Pragma("unroll")
@@ -36,6 +42,47 @@ __device__ void store_vector(const S (&values)[vector], S* to) {
     __builtin_memcpy(&bits, values, sizeof bits);
     *reinterpret_cast<uint4*>(to) = bits;
   }
+}
+
+// The 16-bit types and float by the device's own instructions: the numbers of math/half.hpp, and
+// one NaN for all.
+__device__ float widen(float16 value) { return __half2float(__half_raw{value.bits}); }
+__device__ float widen(bfloat16 value) {
+  return from_bits<float>(static_cast<unsigned>(value.bits) << 16);
+}
+
+template <class Pair, class S>
+__device__ void copy_pair(Pair pair, S* to) {
+  static_assert(sizeof pair == 2 * sizeof(S), "two elements");
+  __builtin_memcpy(to, &pair, sizeof pair);
+}
+
+__device__ void narrow_pair(float first, float second, float16* to) {
+  copy_pair(__floats2half2_rn(first, second), to);
+}
+__device__ void narrow_pair(float first, float second, bfloat16* to) {
+  copy_pair(__floats2bfloat162_rn(first, second), to);
+}
+
+template <int vector, class S>
+__device__ void narrow(const float (&values)[vector], S (&results)[vector]) {
+  if constexpr (vector == 1) {
+    S pair[2];
+    narrow_pair(values[0], values[0], pair);
+    results[0] = pair[0];
+  } else {
+    ELULAYER_UNROLL
+    for (int v = 0; v < vector; v += 2) {
+      narrow_pair(values[v], values[v + 1], results + v);
+    }
+  }
+}
+
+// kernel(arguments...) by blocks of `threads`, in a stream.
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 grid, int threads, std::size_t shared_bytes,
+            cudaStream_t stream, const Arguments&... arguments) {
+  kernel<<<grid, static_cast<unsigned>(threads), shared_bytes, stream>>>(arguments...);
 }
 
 }  // namespace

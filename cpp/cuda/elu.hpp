@@ -1,9 +1,14 @@
-// The unit on a CUDA device: the operations of elulayer.hpp on device memory, on a stream.
+// The unit on a CUDA device: the operations of elulayer.hpp on device memory, in a stream.
 //
-// A build without the CUDA unit has these functions too: built() is false, and the others throw.
-// Functions return when the work is in the stream, not when it is done. They throw
-// std::invalid_argument for arguments that do not fit, and std::runtime_error with CUDA's own words
-// where a launch fails. The current device of the calling thread is the one that is used.
+// A build without the CUDA unit has these functions too, and they throw std::runtime_error. All
+// return when the work is in the stream, not when it is done; they use the current device of the
+// calling thread. Arrays are of its memory; a result may be an array that is read, and overlaps
+// those in no other way. They throw std::invalid_argument for a shape that no grid holds, and
+// std::runtime_error with CUDA's own words where a launch fails.
+//
+// Z and dX have the bits of the CPU's AVX2 and AVX-512 kernels, but for which NaN a NaN is. dalpha
+// has the same bits on every device; they depend on the values, the shape and whether all arrays
+// begin at multiples of 16 bytes.
 #pragma once
 
 #include <cstddef>
@@ -15,20 +20,39 @@ namespace elulayer::cuda {
 // A cudaStream_t; null for the default stream.
 using Stream = void*;
 
-// Whether this build has the CUDA unit.
-bool built();
+// The alphas: an array in device memory or, where that is null, one value for all channels.
+template <class T>
+struct Alphas {
+  const T* array;
+  T value;
+};
 
-// Bytes of device memory that elu_backward works in, for arrays of elements of `element_size`.
+// Bytes of device memory that the backward functions work in, for arrays of elements of
+// `element_size` bytes. It begins at a multiple of 16 bytes.
 std::size_t workspace_bytes(Shape shape, int element_size);
 
-// Z, as elulayer::elu. All pointers are to device memory; z may be x.
+// Z, as elulayer::elu.
 template <class T>
-void elu(const T* x, const Arithmetic<T>* alpha, T* z, Shape shape, Stream stream);
+void elu(const T* x, Alphas<Arithmetic<T>> alpha, T* z, Shape shape, Stream stream);
 
-// dL/dX and dL/dalpha, as elulayer::elu_backward; dx may be grad or x. dX has the bits of the CPU's
-// AVX2 and AVX-512 kernels; dalpha has the same bits on every device, but not those of the CPU.
+// Z and the memory, as elulayer::elu_with_memory.
 template <class T>
-void elu_backward(const T* grad, const T* x, const Arithmetic<T>* alpha, T* dx,
+void elu_with_memory(const T* x, Alphas<Arithmetic<T>> alpha, T* z, T* memory, Shape shape,
+                     Stream stream);
+
+// dL/dX and dL/dalpha, as elulayer::elu_backward.
+template <class T>
+void elu_backward(const T* grad, const T* x, Alphas<Arithmetic<T>> alpha, T* dx,
                   Arithmetic<T>* dalpha, void* workspace, Shape shape, Stream stream);
+
+template <class T>
+void elu_backward_from_memory(const T* grad, const T* memory, Alphas<Arithmetic<T>> alpha, T* dx,
+                              Arithmetic<T>* dalpha, void* workspace, Shape shape, Stream stream);
+
+// For channels whose alpha is not positive, dX is NaN where Z is not, and dalpha is NaN: to refuse
+// them as the CPU does would be to wait for the device.
+template <class T>
+void elu_backward_from_output(const T* grad, const T* z, Alphas<Arithmetic<T>> alpha, T* dx,
+                              Arithmetic<T>* dalpha, void* workspace, Shape shape, Stream stream);
 
 }  // namespace elulayer::cuda

@@ -1,294 +1,432 @@
 // The kernels of the CUDA unit. The formulae are the CPU's: math/forward.hpp and math/backward.hpp.
 //
-// The bodies use threadIdx, blockIdx, __syncthreads, __shfl_xor_sync, and shared_memory() and the
-// vector accesses of device.cuh; tests/cpp/cuda runs them unchanged on a CPU.
+// The bodies use threadIdx, blockIdx, __syncthreads, __shfl_xor_sync, and what device.cuh has;
+// tests/cpp/cuda runs them unchanged on a CPU.
 #pragma once
+
+#include <type_traits>
 
 #include "cuda/device.cuh"
 #include "cuda/plan.hpp"
+#include "cuda/sums.cuh"
 #include "math/backward.hpp"
 #include "math/forward.hpp"
-#include "math/half.hpp"
 
 namespace elulayer::cuda {
 namespace {
 
-constexpr int warp_size = 32;
+// Vectors of each array that a thread reads before it needs the first. In double the arithmetic,
+// not the memory, needs the registers.
+template <class T>
+constexpr int in_flight = sizeof(T) == sizeof(double) ? 1 : 2;
 
-ELULAYER_FN float to_arithmetic(float value) { return value; }
-ELULAYER_FN double to_arithmetic(double value) { return value; }
-ELULAYER_FN float to_arithmetic(float16 value) { return to_float(value); }
-ELULAYER_FN float to_arithmetic(bfloat16 value) { return to_float(value); }
+__device__ int thread_x(const Plan& plan) { return static_cast<int>(threadIdx.x) % plan.block_x; }
+__device__ int thread_y(const Plan& plan) { return static_cast<int>(threadIdx.x) / plan.block_x; }
 
-ELULAYER_FN void from_arithmetic(float value, float& result) { result = value; }
-ELULAYER_FN void from_arithmetic(double value, double& result) { result = value; }
-ELULAYER_FN void from_arithmetic(float value, float16& result) { from_float(value, result); }
-ELULAYER_FN void from_arithmetic(float value, bfloat16& result) { from_float(value, result); }
-
-// Where a thread works: its columns [column, column + count), and its rows.
+// Where a thread works: at `first`, and in steps of `stride` to `end`. Of a vector there it has the
+// elements that lie in [low, high).
 struct Place {
-  std::int64_t column;
-  int count;  // of its vector's columns; 0 beyond the last one
-  std::int64_t first_row;
-  std::int64_t last_row;
+  std::int64_t first;
+  std::int64_t stride;
+  std::int64_t end;
+  std::int64_t low;
+  std::int64_t high;
+  std::int64_t column;  // of the first element
 };
 
 __device__ Place find_place(const Plan& plan) {
-  const int x = static_cast<int>(threadIdx.x) % plan.block_x;
-  const int y = static_cast<int>(threadIdx.x) / plan.block_x;
+  const std::int64_t x = static_cast<std::int64_t>(thread_x(plan)) * plan.vector;
   Place place;
-  place.column = blockIdx.x * plan.tile_columns() + static_cast<std::int64_t>(x) * plan.vector;
-  const std::int64_t left = plan.columns - place.column;
-  place.count = left >= plan.vector ? plan.vector : left > 0 ? static_cast<int>(left) : 0;
-  place.first_row = blockIdx.y * plan.slab_rows + y;
-  const std::int64_t end = (blockIdx.y + 1) * plan.slab_rows;
-  place.last_row = end < plan.rows ? end : plan.rows;
+  if (plan.by_planes) {
+    const std::int64_t plane = blockIdx.x / plan.tiles;
+    const std::int64_t part = blockIdx.x % plan.tiles;
+    place.low = plane * plan.inner;
+    place.high = place.low + plan.inner;
+    place.stride = plan.tile_columns();
+    const std::int64_t part_size = plan.slab_rows * place.stride;
+    const std::int64_t begin = place.low - place.low % plan.vector + part * part_size;
+    place.first = begin + x;
+    place.end = begin + part_size < place.high ? begin + part_size : place.high;
+    place.column = place.low;
+  } else {
+    place.column = blockIdx.x * plan.tile_columns() + x;
+    place.low = 0;
+    place.high = plan.size;
+    place.stride = plan.block_y * plan.columns;
+    const std::int64_t row = blockIdx.y * plan.slab_rows;
+    const std::int64_t end = (row + plan.slab_rows) * plan.columns;
+    place.first = (row + thread_y(plan)) * plan.columns + place.column;
+    place.end = place.column < plan.columns ? (end < plan.size ? end : plan.size) : 0;
+  }
   return place;
 }
 
-// Reads the vector at `from`, or as many of its elements as the array has.
+// The alphas of a thread's vector, or of its first column for all, from the array or, where there
+// is none, `value`.
+template <int count, class T>
+__device__ void read_alphas(const Plan& plan, const Place& place, const T* alpha, T value,
+                            T (&alphas)[count]) {
+  std::int64_t channel = 0;
+  std::int64_t inside = 0;  // its columns before this one
+  if (alpha != nullptr) {
+    if (place.column < (std::int64_t{1} << 32) && plan.inner < (std::int64_t{1} << 32)) {
+      const auto column = static_cast<std::uint32_t>(place.column);
+      const auto inner = static_cast<std::uint32_t>(plan.inner);
+      channel = column / inner;
+      inside = column % inner;
+    } else {
+      channel = place.column / plan.inner;
+      inside = place.column % plan.inner;
+    }
+    if (channel >= plan.channels) {
+      channel %= plan.channels;
+    }
+  }
+  ELULAYER_UNROLL
+  for (int v = 0; v < count; ++v) {
+    alphas[v] = alpha == nullptr ? value : alpha[channel];
+    if (!plan.by_planes && ++inside == plan.inner) {
+      inside = 0;
+      channel = channel + 1 == plan.channels ? 0 : channel + 1;
+    }
+  }
+}
+
+// Whether all elements of the vector at `at` are the thread's.
+template <int vector>
+__device__ bool is_whole(const Place& place, std::int64_t at) {
+  return at >= place.low && at + vector <= place.high;
+}
+
+// The elements of the vector at `at` as numbers; zeros for those that are not the thread's.
 template <int vector, class S>
-__device__ void read(const S* from, int count, S (&values)[vector]) {
-  if (count == vector) {
-    load_vector(from, values);
+__device__ void read(const Place& place, const S* from, std::int64_t at, S (&values)[vector]) {
+  if (is_whole<vector>(place, at)) {
+    load_vector(from + at, values);
   } else {
     ELULAYER_UNROLL
     for (int v = 0; v < vector; ++v) {
-      values[v] = from[v < count ? v : 0];
+      const bool own = at + v >= place.low && at + v < place.high;
+      values[v] = own ? from[at + v] : S{};
     }
   }
 }
 
 template <int vector, class S>
-__device__ void write(const S (&values)[vector], int count, S* to) {
-  if (count == vector) {
-    store_vector(values, to);
+__device__ void write(const Place& place, const S (&values)[vector], S* to, std::int64_t at) {
+  if (is_whole<vector>(place, at)) {
+    store_vector(values, to + at);
   } else {
     ELULAYER_UNROLL
     for (int v = 0; v < vector; ++v) {
-      if (v < count) {
-        to[v] = values[v];
+      if (at + v >= place.low && at + v < place.high) {
+        to[at + v] = values[v];
       }
     }
   }
 }
 
-// The alphas of a thread's columns.
-template <int vector, class T>
-__device__ void read_alphas(const Plan& plan, const Place& place, const T* alpha,
-                            T (&alphas)[vector]) {
+template <class S>
+__device__ Arithmetic<S> to_arithmetic(S value) {
+  if constexpr (sizeof(S) == 2) {
+    return widen(value);
+  } else {
+    return value;
+  }
+}
+
+template <int vector, class S>
+__device__ void from_arithmetic(const Arithmetic<S> (&values)[vector], S (&results)[vector]) {
+  if constexpr (sizeof(S) == 2) {
+    narrow(values, results);
+  } else {
+    ELULAYER_UNROLL
+    for (int v = 0; v < vector; ++v) {
+      results[v] = values[v];
+    }
+  }
+}
+
+// Z of a vector: by the short form if that is right for all of it.
+template <int vector, class S>
+__device__ void forward_vector(const S (&xs)[vector], const Arithmetic<S> (&alphas)[vector],
+                               bool short_alphas, S (&zs)[vector]) {
+  using T = Arithmetic<S>;
+  bool brief = short_alphas;
   ELULAYER_UNROLL
   for (int v = 0; v < vector; ++v) {
-    alphas[v] = alpha[(place.column + (v < place.count ? v : 0)) / plan.inner];
+    brief = brief && !(to_arithmetic(xs[v]) < deep<T>);
   }
+  T results[vector];
+  if (brief) {
+    ELULAYER_UNROLL
+    for (int v = 0; v < vector; ++v) {
+      results[v] = elu_short(to_arithmetic(xs[v]), alphas[v]);
+    }
+  } else {
+    ELULAYER_UNROLL
+    for (int v = 0; v < vector; ++v) {
+      results[v] = elu_any(to_arithmetic(xs[v]), alphas[v]);
+    }
+  }
+  from_arithmetic(results, zs);
+}
+
+// Whether elu_short takes all alphas.
+template <int vector, class T>
+__device__ bool are_short_forward(const T (&alphas)[vector]) {
+  bool all = true;
+  ELULAYER_UNROLL
+  for (int v = 0; v < vector; ++v) {
+    const bool negative = with_sign(T(1), to_bits(alphas[v])) < T(0);  // -0 too
+    all = all && !negative && is_finite(alphas[v]);
+  }
+  return all;
 }
 
 // Z
 template <int vector, class S>
 __global__ void __launch_bounds__(block_size)
-    forward_kernel(Plan plan, const S* x, const Arithmetic<S>* alpha, S* z) {
+    forward_kernel(Plan plan, const S* x, const Arithmetic<S>* alpha, Arithmetic<S> alpha_value,
+                   S* z) {
   using T = Arithmetic<S>;
   const Place place = find_place(plan);
-  if (place.count == 0) {
-    return;
-  }
   T alphas[vector];
-  read_alphas(plan, place, alpha, alphas);
-  for (std::int64_t row = place.first_row; row < place.last_row; row += plan.block_y) {
-    const std::int64_t at = row * plan.columns + place.column;
-    S values[vector];
-    read(x + at, place.count, values);
+  read_alphas(plan, place, alpha, alpha_value, alphas);
+  const bool short_alphas = are_short_forward(alphas);
+  constexpr int count = in_flight<T>;
+  for (std::int64_t at = place.first; at < place.end; at += count * place.stride) {
+    S xs[count][vector];
     ELULAYER_UNROLL
-    for (int v = 0; v < vector; ++v) {
-      from_arithmetic(elu_any(to_arithmetic(values[v]), alphas[v]), values[v]);
+    for (int i = 0; i < count; ++i) {
+      if (at + i * place.stride < place.end) {
+        read(place, x, at + i * place.stride, xs[i]);
+      }
     }
-    write(values, place.count, z + at);
+    ELULAYER_UNROLL
+    for (int i = 0; i < count; ++i) {
+      if (at + i * place.stride < place.end) {
+        S zs[vector];
+        forward_vector(xs[i], alphas, short_alphas, zs);
+        write(place, zs, z, at + i * place.stride);
+      }
+    }
   }
 }
 
-// A sum of doubles and what rounding has taken from it (Knuth's TwoSum).
-struct Sum {
-  double sum;
-  double compensation;
-};
-
-__device__ Sum add(Sum a, double b) {
-  const double sum = a.sum + b;
-  const double t = sum - a.sum;
-  return {sum, a.compensation + ((a.sum - (sum - t)) + (b - t))};
-}
-
-__device__ Sum add(Sum a, Sum b) {
-  const Sum sum = add(a, b.sum);
-  return {sum.sum, sum.compensation + b.compensation};
-}
-
-// What a thread adds the terms of a column in: doubles that are products of floats need no
-// compensation, for any number of rows.
-template <class T>
-struct ThreadSum {
-  double sum = 0;
-  __device__ void add_term(double term) { sum += term; }
-  __device__ Sum total() const { return {sum, 0}; }
-};
-
-template <>
-struct ThreadSum<double> {
-  Sum sum = {0, 0};
-  __device__ void add_term(double term) { sum = add(sum, term); }
-  __device__ Sum total() const { return sum; }
-};
-
-// The sum of a warp's sums, in every lane.
-__device__ Sum add_warp(Sum sum) {
-  for (int step = warp_size / 2; step > 0; step /= 2) {
-    const Sum other{__shfl_xor_sync(0xffffffffu, sum.sum, step),
-                    __shfl_xor_sync(0xffffffffu, sum.compensation, step)};
-    sum = add(sum, other);
-  }
-  return sum;
-}
-
-// dX, and the term of dL/dalpha, by the short form where that is right; the bits of dX are the
-// CPU's.
-template <class T>
-struct Element {
-  T dx;
-  double term;
-};
-
-// The form for every input: rare, and too long to be unrolled with the loop that calls it.
-template <class T>
-__device__ __noinline__ Element<T> backward_any(T g, T x, T alpha) {
-  const AnyBackward<T> any = FromInput::any_form(g, x, prepare_alpha(alpha));
-  return {any.dx, static_cast<double>(any.factor_grad) * static_cast<double>(any.factor)};
-}
-
-template <class T>
-__device__ Element<T> backward_element(T g, T x, T alpha, bool short_alpha) {
-  const ShortBackward<T> brief = backward_short(g, x, alpha / term_scale<T>);
-  if (short_alpha && x >= deep<T> && is_finite(brief.dx) && is_finite(brief.term)) {
-    return {brief.dx, static_cast<double>(brief.term) / static_cast<double>(term_scale<T>)};
-  }
-  return backward_any(g, x, alpha);
-}
-
-// dX, and each block's sums of its terms, channel by channel, in `partials`.
+// Z and the memory that backward can start from.
 template <int vector, class S>
 __global__ void __launch_bounds__(block_size)
-    backward_kernel(Plan plan, const S* grad, const S* x, const Arithmetic<S>* alpha, S* dx,
-                    Sum* partials) {
+    remember_kernel(Plan plan, const S* x, const Arithmetic<S>* alpha, Arithmetic<S> alpha_value,
+                    S* z, S* memory) {
   using T = Arithmetic<S>;
   const Place place = find_place(plan);
-  ThreadSum<T> sums[vector];
-  if (place.count > 0) {
-    T alphas[vector];
-    bool short_alphas[vector];
-    read_alphas(plan, place, alpha, alphas);
+  T alphas[vector];
+  read_alphas(plan, place, alpha, alpha_value, alphas);
+  for (std::int64_t at = place.first; at < place.end; at += place.stride) {
+    S xs[vector];
+    read(place, x, at, xs);
+    T zs[vector];
+    T memories[vector];
     ELULAYER_UNROLL
     for (int v = 0; v < vector; ++v) {
-      short_alphas[v] = is_short_alpha(alphas[v]);
+      const Remembered<T> both = elu_remembered(to_arithmetic(xs[v]), alphas[v]);
+      zs[v] = both.z;
+      memories[v] = both.memory;
     }
-    for (std::int64_t row = place.first_row; row < place.last_row; row += plan.block_y) {
-      const std::int64_t at = row * plan.columns + place.column;
-      S gs[vector];
-      S xs[vector];
-      read(grad + at, place.count, gs);
-      read(x + at, place.count, xs);
-      ELULAYER_UNROLL
-      for (int v = 0; v < vector; ++v) {
-        const Element<T> element = backward_element(to_arithmetic(gs[v]), to_arithmetic(xs[v]),
-                                                    alphas[v], short_alphas[v]);
-        from_arithmetic(element.dx, gs[v]);
-        sums[v].add_term(element.term);
-      }
-      write(gs, place.count, dx + at);
-    }
+    S results[vector];
+    from_arithmetic(zs, results);
+    write(place, results, z, at);
+    from_arithmetic(memories, results);
+    write(place, results, memory, at);
   }
+}
 
-  // The rows of threads of each column, in order.
-  Sum* const shared = shared_memory<Sum>();
-  const int x_index = static_cast<int>(threadIdx.x) % plan.block_x;
-  const int y_index = static_cast<int>(threadIdx.x) / plan.block_x;
-  const int width = plan.block_x * vector;
+// The divisor of a channel's sum, where the terms have alpha for a factor.
+template <class Source, class T>
+__device__ T sum_divisor(T alpha) {
+  if constexpr (std::is_same_v<Source, FromOutput>) {
+    return alpha > T(0) ? Source::term_divisor(alpha) : T(__builtin_nanf(""));
+  } else {
+    return T(1);
+  }
+}
+
+// dX of one element, and its term, by the form for every input: rare, and too long to be unrolled.
+template <class Source, class T>
+__device__ __noinline__ AnyBackward<T> backward_any(T g, T source, T alpha) {
+  return Source::any_form(g, source, Source::prepare(alpha));
+}
+
+// dX of a vector in place of its gs, and its terms: by the short form if that is right for all.
+template <class Source, int vector, int sums_count, class S>
+__device__ void backward_vector(S (&gs)[vector], const S (&sources)[vector],
+                                const Arithmetic<S> (&alphas)[sums_count], bool short_alphas,
+                                Sum<Arithmetic<S>> (&sums)[sums_count]) {
+  using T = Arithmetic<S>;
+  T dx[vector];
+  T terms[vector];
+  T probe = T(0);  // becomes NaN where a result is not finite
+  bool brief = short_alphas;
   ELULAYER_UNROLL
   for (int v = 0; v < vector; ++v) {
-    shared[y_index * width + x_index * vector + v] = v < place.count ? sums[v].total() : Sum{0, 0};
+    const T source = to_arithmetic(sources[v]);
+    const ShortBackward<T> element =
+        Source::short_form(to_arithmetic(gs[v]), source, Source::scaled(alphas[v % sums_count]));
+    dx[v] = element.dx;
+    terms[v] = element.term;
+    probe = multiply_add(element.dx, T(0), multiply_add(element.term, T(0), probe));
+    brief = brief && Source::depth(source) >= deep<T>;
+  }
+  if (brief && probe == T(0)) {
+    ELULAYER_UNROLL
+    for (int v = 0; v < vector; ++v) {
+      sums[v % sums_count].add_scaled_term(terms[v]);
+    }
+  } else {
+    ELULAYER_UNROLL
+    for (int v = 0; v < vector; ++v) {
+      const AnyBackward<T> element = backward_any<Source>(
+          to_arithmetic(gs[v]), to_arithmetic(sources[v]), alphas[v % sums_count]);
+      dx[v] = element.dx;
+      sums[v % sums_count].add_term(element.factor_grad, element.factor);
+    }
+  }
+  from_arithmetic(dx, gs);
+}
+
+// Adds the sums that a block's threads have of its columns, channel by channel, into `partials`.
+template <int sums_count, class T>
+__device__ void add_block(const Plan& plan, const Sum<T> (&sums)[sums_count], Sum<T>* partials) {
+  // The rows of threads of each entry: a column, or a folded vector of columns.
+  Sum<T>* const shared = shared_memory<Sum<T>>();
+  const int width = plan.block_x * sums_count;
+  ELULAYER_UNROLL
+  for (int v = 0; v < sums_count; ++v) {
+    shared[thread_y(plan) * width + thread_x(plan) * sums_count + v] = sums[v];
   }
   __syncthreads();
   for (int i = static_cast<int>(threadIdx.x); i < width; i += block_size) {
-    Sum sum = shared[i];
+    Sum<T> sum = shared[i];
     for (int y = 1; y < plan.block_y; ++y) {
-      sum = add(sum, shared[y * width + i]);
+      sum.add(shared[y * width + i]);
     }
     shared[i] = sum;
   }
   __syncthreads();
 
-  // The columns of each channel.
-  const std::int64_t begin = blockIdx.x * plan.tile_columns();
-  const std::int64_t end = begin + width < plan.columns ? begin + width : plan.columns;
-  const std::int64_t first_channel = begin / plan.inner;
-  const int channels = static_cast<int>((end - 1) / plan.inner - first_channel + 1);
-  Sum* const own = partials + blockIdx.y * plan.partials_of_slab() + blockIdx.x;
-  const auto columns_of = [&](std::int64_t channel, int& from, int& to) {
-    const std::int64_t first = channel * plan.inner - begin;
-    const std::int64_t last = first + plan.inner;
-    from = first > 0 ? static_cast<int>(first) : 0;
-    to = last < end - begin ? static_cast<int>(last) : static_cast<int>(end - begin);
-  };
-  if (plan.inner < warp_size) {
-    for (int i = static_cast<int>(threadIdx.x); i < channels; i += block_size) {
-      int from = 0;
-      int to = 0;
-      columns_of(first_channel + i, from, to);
-      Sum sum = shared[from];
-      for (int column = from + 1; column < to; ++column) {
-        sum = add(sum, shared[column]);
-      }
-      own[first_channel + i] = sum;
+  // The entries of each channel.
+  const int columns_of_entry = plan.vector / sums_count;
+  const std::int64_t inner = plan.by_planes ? width : plan.inner / columns_of_entry;
+  const std::int64_t begin = plan.by_planes ? 0 : blockIdx.x * static_cast<std::int64_t>(width);
+  const std::int64_t all = plan.by_planes ? width : (plan.columns - 1) / columns_of_entry + 1;
+  const std::int64_t end = begin + width < all ? begin + width : all;
+  const std::int64_t first_channel = begin / inner;
+  const int channels = static_cast<int>((end - 1) / inner - first_channel + 1);
+  Sum<T>* const own = partials + (blockIdx.x + first_channel) * plan.slabs + blockIdx.y;
+  const int team = inner < warp_size ? 1 : warp_size;
+  const int member = static_cast<int>(threadIdx.x) % team;
+  for (int i = static_cast<int>(threadIdx.x) / team; i < channels; i += block_size / team) {
+    const std::int64_t first = (first_channel + i) * inner - begin;
+    const int from = first > 0 ? static_cast<int>(first) : 0;
+    const int to = static_cast<int>(first + inner < end - begin ? first + inner : end - begin);
+    Sum<T> sum;
+    for (int entry = from + member; entry < to; entry += team) {
+      sum.add(shared[entry]);
     }
-  } else {
-    const int lane = static_cast<int>(threadIdx.x) % warp_size;
-    for (int i = static_cast<int>(threadIdx.x) / warp_size; i < channels;
-         i += block_size / warp_size) {
-      int from = 0;
-      int to = 0;
-      columns_of(first_channel + i, from, to);
-      Sum sum{0, 0};
-      for (int column = from + lane; column < to; column += warp_size) {
-        sum = add(sum, shared[column]);
-      }
+    if (team == warp_size) {
       sum = add_warp(sum);
-      if (lane == 0) {
-        own[first_channel + i] = sum;
-      }
+    }
+    if (member == 0) {
+      own[static_cast<std::int64_t>(i) * plan.slabs] = sum;
     }
   }
 }
 
-// dalpha[c] from the partial sums of all slabs and tiles: a warp for each channel.
-template <class T>
-__global__ void __launch_bounds__(block_size)
-    combine_kernel(Plan plan, const Sum* partials, T* dalpha) {
-  const int lane = static_cast<int>(threadIdx.x) % warp_size;
-  const std::int64_t channel = blockIdx.x * (block_size / warp_size) + threadIdx.x / warp_size;
-  if (channel >= plan.channels) {
-    return;
+// Blocks that a multiprocessor holds at a time, which caps the registers of a thread at 64, 80 and
+// 128: with fewer of them, a kernel spills.
+template <class S, bool fold>
+constexpr int backward_blocks = sizeof(S) == 4           ? 4
+                                : sizeof(S) == 2 && fold ? 3
+                                                         : 2;
+
+// dX, and each block's sums of its terms. `fold` is the plan's: one sum and
+// one alpha for all columns of a thread.
+template <class Source, int vector, bool fold, class S>
+__global__ void __launch_bounds__(block_size, backward_blocks<S, fold>)
+    backward_kernel(Plan plan, const S* grad, const S* source, const Arithmetic<S>* alpha,
+                    Arithmetic<S> alpha_value, S* dx, Sum<Arithmetic<S>>* partials) {
+  using T = Arithmetic<S>;
+  constexpr int sums_count = fold ? 1 : vector;
+  const Place place = find_place(plan);
+  T alphas[sums_count];
+  read_alphas(plan, place, alpha, alpha_value, alphas);
+  bool short_alphas = true;
+  ELULAYER_UNROLL
+  for (int v = 0; v < sums_count; ++v) {
+    if constexpr (std::is_same_v<Source, FromOutput>) {
+      alphas[v] = alphas[v] > T(0) ? alphas[v] : T(__builtin_nanf(""));
+    }
+    short_alphas = short_alphas && Source::short_alpha(alphas[v]);
   }
-  const std::int64_t width = plan.tile_columns();
-  const std::int64_t first_tile = channel * plan.inner / width;
-  const std::int64_t tiles = ((channel + 1) * plan.inner - 1) / width - first_tile + 1;
-  Sum sum{0, 0};
-  for (std::int64_t i = lane; i < tiles * plan.slabs; i += warp_size) {
-    const std::int64_t at = i / tiles * plan.partials_of_slab() + first_tile + i % tiles + channel;
-    sum = add(sum, partials[at]);
+  Sum<T> sums[sums_count];
+  constexpr int count = in_flight<T>;
+  for (std::int64_t at = place.first; at < place.end; at += count * place.stride) {
+    S gs[count][vector];
+    S sources[count][vector];
+    ELULAYER_UNROLL
+    for (int i = 0; i < count; ++i) {
+      if (at + i * place.stride < place.end) {
+        read(place, grad, at + i * place.stride, gs[i]);
+        read(place, source, at + i * place.stride, sources[i]);
+      }
+    }
+    ELULAYER_UNROLL
+    for (int i = 0; i < count; ++i) {
+      if (at + i * place.stride < place.end) {
+        backward_vector<Source>(gs[i], sources[i], alphas, short_alphas, sums);
+        write(place, gs[i], dx, at + i * place.stride);
+      }
+    }
+  }
+  add_block(plan, sums, partials);
+}
+
+// dalpha[c] from the partial sums: a block for each channel.
+template <class Source, class T>
+__global__ void __launch_bounds__(block_size)
+    combine_kernel(Plan plan, const Sum<T>* partials, const T* alpha, T alpha_value, T* dalpha) {
+  const std::int64_t channel = blockIdx.x;
+  Sum<T> sum;
+  // By columns, joined rows have their own sums of the channel; by planes, each row of the array.
+  const std::int64_t groups = plan.by_planes ? plan.rows / plan.channels : plan.joined;
+  for (std::int64_t group = 0; group < groups; ++group) {
+    const std::int64_t own = group * plan.channels + channel;
+    std::int64_t first = own * plan.tiles;
+    std::int64_t count = plan.tiles;
+    if (!plan.by_planes) {
+      const std::int64_t width = plan.tile_columns();
+      const std::int64_t first_tile = own * plan.inner / width;
+      const std::int64_t last_tile = ((own + 1) * plan.inner - 1) / width;
+      first = (first_tile + own) * plan.slabs;
+      count = (last_tile - first_tile + 1) * plan.slabs;
+    }
+    for (std::int64_t i = threadIdx.x; i < count; i += block_size) {
+      sum.add(partials[first + i]);
+    }
   }
   sum = add_warp(sum);
-  if (lane == 0) {
-    // An infinite sum has a NaN for compensation.
+  Sum<T>* const shared = shared_memory<Sum<T>>();
+  if (threadIdx.x % warp_size == 0) {
+    shared[threadIdx.x / warp_size] = sum;
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    for (int warp = 1; warp < block_size / warp_size; ++warp) {
+      sum.add(shared[warp]);
+    }
     dalpha[channel] =
-        static_cast<T>(is_finite(sum.sum) ? sum.sum + sum.compensation : with_one_nan(sum.sum));
+        sum.divided(sum_divisor<Source>(alpha == nullptr ? alpha_value : alpha[channel]));
   }
 }
 

@@ -1,41 +1,59 @@
-// The native API of the CUDA unit in a build without it.
+// The functions of the CUDA unit in a build without it.
 #include <stdexcept>
 
 #include "cuda/elu.hpp"
+#include "cuda/instances.hpp"
+#include "cuda/runtime.hpp"
 
 namespace elulayer::cuda {
 namespace {
 
-[[noreturn]] void refuse() {
-  throw std::runtime_error("this build of elulayer has no CUDA unit (ELULAYER_CUDA=OFF)");
-}
+constexpr const char* reason =
+    "this build of elulayer has no CUDA unit: nvcc was not found when it was built, or "
+    "ELULAYER_CUDA was OFF";
+
+[[noreturn]] void refuse() { throw std::runtime_error(reason); }
 
 }  // namespace
 
-bool built() { return false; }
+Info info() { return {false, reason, {}}; }
+int device_of(const void*) { refuse(); }
+void order(Stream, Stream) { refuse(); }
+void synchronize(Stream) { refuse(); }
+DeviceGuard::DeviceGuard(int) { refuse(); }
+DeviceGuard::~DeviceGuard() = default;
 
 std::size_t workspace_bytes(Shape, int) { refuse(); }
 
 template <class T>
-void elu(const T*, const Arithmetic<T>*, T*, Shape, Stream) {
+void elu(const T*, Alphas<Arithmetic<T>>, T*, Shape, Stream) {
   refuse();
 }
 
 template <class T>
-void elu_backward(const T*, const T*, const Arithmetic<T>*, T*, Arithmetic<T>*, void*, Shape,
+void elu_with_memory(const T*, Alphas<Arithmetic<T>>, T*, T*, Shape, Stream) {
+  refuse();
+}
+
+template <class T>
+void elu_backward(const T*, const T*, Alphas<Arithmetic<T>>, T*, Arithmetic<T>*, void*, Shape,
                   Stream) {
   refuse();
 }
 
-#define ELULAYER_INSTANTIATE(T)                                                                   \
-  template void elu(const T*, const Arithmetic<T>*, T*, Shape, Stream);                           \
-  template void elu_backward(const T*, const T*, const Arithmetic<T>*, T*, Arithmetic<T>*, void*, \
-                             Shape, Stream);
+template <class T>
+void elu_backward_from_memory(const T*, const T*, Alphas<Arithmetic<T>>, T*, Arithmetic<T>*, void*,
+                              Shape, Stream) {
+  refuse();
+}
 
-ELULAYER_INSTANTIATE(float)
-ELULAYER_INSTANTIATE(double)
-ELULAYER_INSTANTIATE(float16)
-ELULAYER_INSTANTIATE(bfloat16)
-#undef ELULAYER_INSTANTIATE
+template <class T>
+void elu_backward_from_output(const T*, const T*, Alphas<Arithmetic<T>>, T*, Arithmetic<T>*, void*,
+                              Shape, Stream) {
+  refuse();
+}
+
+ELULAYER_FOR_ELEMENT_TYPES(ELULAYER_INSTANTIATE_FORWARD)
+ELULAYER_FOR_ELEMENT_TYPES(ELULAYER_INSTANTIATE_BACKWARD)
 
 }  // namespace elulayer::cuda

@@ -1,10 +1,14 @@
 // How a GPU goes through an (outer, channels, inner) array: the same for every device, since the
 // shape of alpha's reduction follows from it.
 //
-// The array is a matrix of `outer` rows and channels * inner columns. A block of threads takes a
-// tile of neighbouring columns over a slab of rows. A thread takes one vector of columns, whose
-// alphas it keeps, and every block_y-th row of the slab: there is no division in the loop, and rows
-// of 49 elements or of 1 are like any other.
+// By columns, the usual way. The array is a matrix of `outer` rows and channels * inner columns; a
+// block of threads takes a tile of neighbouring columns over a slab of rows. A thread takes one
+// vector of columns, whose alphas it keeps, and every block_y-th row of the slab: there is no
+// division in the loop, and rows of 49 elements or of 1 are like any other. Where rows do not begin
+// at multiples of 16 bytes, as many are joined to one as it takes.
+//
+// By planes, where there are few rows and `inner` is large. A block takes a part of one plane of
+// `inner` elements, all of one alpha.
 #pragma once
 
 #include <cstdint>
@@ -23,25 +27,35 @@ namespace elulayer::cuda {
 constexpr int block_size = 256;
 
 struct Plan {
-  std::int64_t rows;
-  std::int64_t columns;
+  std::int64_t size;  // elements
   std::int64_t channels;
   std::int64_t inner;
-  std::int64_t slab_rows;
-  int vector;   // columns of a thread: 16 bytes of them, or 1
-  int block_x;  // threads side by side
-  int block_y;  // threads on different rows; block_x * block_y = block_size
-  int tiles;
-  int slabs;
+  std::int64_t rows;       // by columns: joined ones, the last of which may be shorter; else planes
+  std::int64_t columns;    // of a row; by planes: inner
+  std::int64_t slab_rows;  // by planes: how often a block's threads step along their part
+  std::int64_t joined;     // rows of the matrix in one of `rows`
+  int vector;              // elements that a thread takes at once: 16 bytes of them, or 1
+  int block_x;             // threads side by side
+  int block_y;             // threads on different rows; block_x * block_y = block_size
+  int tiles;               // by columns: tiles of a row; by planes: parts of a plane
+  int slabs;               // by columns; 1 by planes
+  bool by_planes;
+  bool folded;  // every vector lies in one channel: its terms are added in the thread
 
   ELULAYER_HOST_DEVICE std::int64_t tile_columns() const {
     return static_cast<std::int64_t>(block_x) * vector;
   }
 
-  // The partial sums of dL/dalpha. A tile has one for each of its channels; going along the
-  // columns, each next one begins with a new tile or a new channel, so tile + channel numbers them.
-  ELULAYER_HOST_DEVICE std::int64_t partials_of_slab() const { return tiles + channels; }
-  std::int64_t partials() const { return slabs * partials_of_slab(); }
+  // Blocks side by side, and slabs.
+  std::int64_t grid_x() const { return by_planes ? rows * tiles : tiles; }
+
+  // The partial sums of dL/dalpha, of each `slabs` that are neighbours in memory. By columns a tile
+  // has one for each of its channels; going along the columns, each next one begins with a new tile
+  // or a new channel, so tile + channel numbers them, where joined rows have their own channels.
+  // By planes each block has one.
+  std::int64_t partials() const {
+    return slabs * (by_planes ? rows * tiles : tiles + joined * channels);
+  }
 };
 
 // The plan for arrays of elements of `element_size` bytes that all begin at multiples of 16 bytes,

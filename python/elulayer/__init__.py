@@ -40,7 +40,7 @@ from .layers import (
     SoftmaxLayer,
 )
 from .network import Network
-from .runtime import CpuInfo, cpu_info
+from .runtime import CpuInfo, CudaDevice, CudaInfo, cpu_info, cuda_info
 from .storage import load_network, save_network
 from .training import TrainingOptions, TrainingProgress, TrainingRecord, train_network
 
@@ -51,6 +51,8 @@ __all__ = [
     "ClassificationLayer",
     "Convolution2DLayer",
     "CpuInfo",
+    "CudaDevice",
+    "CudaInfo",
     "ELULayer",
     "FullyConnectedLayer",
     "ImageInputLayer",
@@ -68,6 +70,7 @@ __all__ = [
     "analyze_network",
     "check_layer",
     "cpu_info",
+    "cuda_info",
     "data",
     "elu",
     "elu_backward",

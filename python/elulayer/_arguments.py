@@ -71,8 +71,16 @@ def alpha_and_shape(
 ) -> tuple[_Array, tuple[int, int, int]]:
     """Alpha as a vector, and dense x's memory as (outer, channels, inner)."""
     a = _alpha_in_dtype(alpha, x.dtype, x_name)
-    if a.ndim == 0:
-        return a.reshape(1), (1, 1, x.size)
+    shape = kernel_shape(x, a.shape, axis, x_name)
+    return (np.require(a, requirements=["C", "A"]) if a.ndim else a.reshape(1)), shape
+
+
+def kernel_shape(
+    x: _Array, alpha_shape: tuple[int, ...], axis: int, x_name: str
+) -> tuple[int, int, int]:
+    """Dense x's memory as (outer, channels, inner), for an alpha of this shape."""
+    if alpha_shape == ():
+        return 1, 1, x.size
     try:
         if isinstance(axis, bool):
             raise TypeError
@@ -82,25 +90,24 @@ def alpha_and_shape(
     if not -x.ndim <= axis < x.ndim:
         raise ValueError(f"axis is {axis}; {x_name} has {x.ndim} dimensions")
     channels = x.shape[axis]
-    if a.shape != (channels,):
+    if alpha_shape != (channels,):
         raise ValueError(
-            f"alpha has shape {a.shape}; {x_name} has shape {x.shape} with {channels} channels on "
-            f"axis {axis}: a scalar or shape ({channels},) is taken"
+            f"alpha has shape {alpha_shape}; {x_name} has shape {x.shape} with {channels} channels "
+            f"on axis {axis}: a scalar or shape ({channels},) is taken"
         )
-    a = np.require(a, requirements=["C", "A"])
     if channels == 1:  # where an axis of length 1 stands in memory is not defined
-        return a, (1, 1, x.size)
+        return 1, 1, x.size
     order = memory_order(x)
     position = order.index(axis % x.ndim)
     outer = math.prod(x.shape[i] for i in order[:position])
     inner = math.prod(x.shape[i] for i in order[position + 1 :])
-    return a, (outer, channels, inner)
+    return outer, channels, inner
 
 
 def _alpha_in_dtype(alpha: float | npt.ArrayLike, dtype: np.dtype[Any], x_name: str) -> _Array:
     """Alpha as an array: Python numbers are converted, arrays must have alpha's dtype for x's."""
     wanted = alpha_dtype(dtype)
-    a = _in_range(alpha, "alpha", wanted)
+    a = in_range(alpha, "alpha", wanted)
     if a is not None:
         return a
     try:
@@ -126,7 +133,7 @@ def _alpha_in_dtype(alpha: float | npt.ArrayLike, dtype: np.dtype[Any], x_name: 
 
 def like_alpha(value: float | npt.ArrayLike, name: str, a: _Array, alpha: Any) -> _Array:
     """`value`, of the shape and dtype of the alpha that was given, as a vector like its `a`."""
-    array = _in_range(value, name, a.dtype)
+    array = in_range(value, name, a.dtype)
     if array is None:
         array = np.asarray(value)
         if array.dtype != a.dtype or not array.dtype.isnative:
@@ -136,7 +143,7 @@ def like_alpha(value: float | npt.ArrayLike, name: str, a: _Array, alpha: Any) -
     return np.require(array, requirements=["C", "A"]).reshape(a.shape)
 
 
-def _in_range(value: float | npt.ArrayLike, name: str, wanted: np.dtype[Any]) -> _Array | None:
+def in_range(value: float | npt.ArrayLike, name: str, wanted: np.dtype[Any]) -> _Array | None:
     """Python numbers as an array of the dtype that is wanted; None for anything else."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array, whose mask would be ignored; fill it first")

@@ -1,17 +1,17 @@
-"""The exponential linear unit and its gradients as functions of NumPy arrays.
+"""The exponential linear unit and its gradients as functions of arrays.
 
 Here are the defaults; the checks are in ``_arguments.py``, the loops in C++
-(``cpp/cpu/kernels.cpp``).
+(``cpp/cpu/kernels.cpp``). Arrays on a GPU go to ``_gpu/``.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from . import _core
+from . import _core, _gpu
 from ._arguments import (
     Result,
     alpha_and_shape,
@@ -22,13 +22,16 @@ from ._arguments import (
     thread_count,
 )
 from ._layout import flat
+from ._typing import GpuArray
 
 __all__ = ["elu", "elu_backward", "elu_double_backward", "elu_with_memory"]
 
 _T = TypeVar("_T", bound=np.generic)
 _Array = npt.NDArray[Any]
+_G = TypeVar("_G", bound=GpuArray)
 
 
+@overload
 def elu(
     x: npt.NDArray[_T],
     alpha: float | npt.ArrayLike = 1.0,
@@ -36,7 +39,27 @@ def elu(
     axis: int = 1,
     out: npt.NDArray[_T] | None = None,
     num_threads: int | None = None,
-) -> npt.NDArray[_T]:
+    stream: None = None,
+) -> npt.NDArray[_T]: ...
+@overload
+def elu(
+    x: _G,
+    alpha: float | GpuArray = 1.0,
+    *,
+    axis: int = 1,
+    out: GpuArray | None = None,
+    num_threads: None = None,
+    stream: Any = None,
+) -> _G: ...
+def elu(
+    x: Any,
+    alpha: Any = 1.0,
+    *,
+    axis: int = 1,
+    out: Any = None,
+    num_threads: int | None = None,
+    stream: Any = None,
+) -> Any:
     """Exponential linear unit with one alpha for all of `x` or one per channel.
 
     ``Z = x`` where ``x > 0``, and ``alpha * expm1(x)`` elsewhere [1]_. The function of the layer
@@ -60,6 +83,10 @@ def elu(
     num_threads : int, optional
         By default what OpenMP's own setting says (``OMP_NUM_THREADS``, threadpoolctl). Small arrays
         and forked child processes use one thread.
+    stream : optional
+        For arrays on a GPU: where the work is put, by default the current stream of x's library. A
+        stream of PyTorch, CuPy or Numba, an object with ``__cuda_stream__``, or the number of a
+        ``cudaStream_t``.
 
     Returns
     -------
@@ -72,9 +99,16 @@ def elu(
         For a dtype or byte order that is not taken: nothing is converted silently.
     ValueError
         For a shape, `axis`, `out` or `num_threads` that does not fit.
+    RuntimeError
+        For arrays on a GPU where :func:`~elulayer.cuda_info` says that none can be used.
 
     Notes
     -----
+    Arrays on a CUDA device, of PyTorch, CuPy or any library that exports them by DLPack or
+    ``__cuda_array_interface__``, are taken too, alpha then as a number or an array on the same
+    device; the result is an array of x's library. The call returns when the work is in the stream.
+    `out` must have x's memory order there.
+
     NaN gives NaN, -0.0 gives -0.0 (for alpha > 0), -inf gives -alpha; subnormal numbers are kept.
     The bits of the result depend on the values alone: not on the number of threads, the memory
     order or an element's position.
@@ -90,9 +124,12 @@ def elu(
     >>> el.elu(np.array([-1.0, 0.0, 2.0]), 0.5)
     array([-0.31606028,  0.        ,  2.        ])
     """
-    plain: npt.NDArray[_T] | None = _core.elu_plain(x, alpha, axis, out, num_threads)
-    if plain is not None:
-        return plain
+    if stream is None:
+        plain = _core.elu_plain(x, alpha, axis, out, num_threads)
+        if plain is not None:
+            return plain
+    if _is_for_gpu(num_threads, stream, x=x, alpha=alpha, out=out):
+        return _gpu.elu(x, alpha, axis, out, stream)
     from_ = input_array(x, "x")
     a, shape = alpha_and_shape(from_, alpha, axis)
     threads = thread_count(num_threads)
@@ -101,18 +138,37 @@ def elu(
     return result.finish()
 
 
+@overload
 def elu_with_memory(
     x: npt.NDArray[_T],
     alpha: float | npt.ArrayLike = 1.0,
     *,
     axis: int = 1,
     num_threads: int | None = None,
-) -> tuple[npt.NDArray[_T], npt.NDArray[_T]]:
+    stream: None = None,
+) -> tuple[npt.NDArray[_T], npt.NDArray[_T]]: ...
+@overload
+def elu_with_memory(
+    x: _G,
+    alpha: float | GpuArray = 1.0,
+    *,
+    axis: int = 1,
+    num_threads: None = None,
+    stream: Any = None,
+) -> tuple[_G, _G]: ...
+def elu_with_memory(
+    x: Any,
+    alpha: Any = 1.0,
+    *,
+    axis: int = 1,
+    num_threads: int | None = None,
+    stream: Any = None,
+) -> tuple[Any, Any]:
     """:func:`elu`, and the memory from which :func:`elu_backward` can start instead of from `x`.
 
     Parameters
     ----------
-    x, alpha, axis, num_threads
+    x, alpha, axis, num_threads, stream
         As for :func:`elu`.
 
     Returns
@@ -124,9 +180,11 @@ def elu_with_memory(
 
     Raises
     ------
-    TypeError, ValueError
+    TypeError, ValueError, RuntimeError
         As :func:`elu`.
     """
+    if _is_for_gpu(num_threads, stream, x=x, alpha=alpha):
+        return _gpu.elu_with_memory(x, alpha, axis, stream)
     x = input_array(x, "x")
     a, shape = alpha_and_shape(x, alpha, axis)
     threads = thread_count(num_threads)
@@ -135,6 +193,7 @@ def elu_with_memory(
     return z, memory
 
 
+@overload
 def elu_backward(
     grad: npt.NDArray[_T],
     x: npt.NDArray[_T] | None = None,
@@ -145,7 +204,33 @@ def elu_backward(
     axis: int = 1,
     out: npt.NDArray[_T] | None = None,
     num_threads: int | None = None,
-) -> tuple[npt.NDArray[_T], Any]:
+    stream: None = None,
+) -> tuple[npt.NDArray[_T], Any]: ...
+@overload
+def elu_backward(
+    grad: _G,
+    x: _G | None = None,
+    alpha: float | GpuArray = 1.0,
+    *,
+    memory: _G | None = None,
+    output: _G | None = None,
+    axis: int = 1,
+    out: GpuArray | None = None,
+    num_threads: None = None,
+    stream: Any = None,
+) -> tuple[_G, Any]: ...
+def elu_backward(
+    grad: Any,
+    x: Any = None,
+    alpha: Any = 1.0,
+    *,
+    memory: Any = None,
+    output: Any = None,
+    axis: int = 1,
+    out: Any = None,
+    num_threads: int | None = None,
+    stream: Any = None,
+) -> tuple[Any, Any]:
     """Gradients of a loss through :func:`elu`.
 
     With ``g = dL/dZ``: ``dL/dX = g`` where ``x > 0`` and ``g * alpha * exp(x)`` elsewhere;
@@ -159,7 +244,7 @@ def elu_backward(
     grad : ndarray of x's shape and dtype
         dL/dZ, the gradient of the loss with respect to the output of `elu`. It is copied once where
         its memory order is not x's.
-    x, alpha, axis, num_threads
+    x, alpha, axis, num_threads, stream
         As :func:`elu` had them.
     memory : ndarray, optional
         Instead of `x`: the memory of :func:`elu_with_memory`.
@@ -175,11 +260,13 @@ def elu_backward(
         `out` where it was given.
     dalpha : ndarray of shape (C,), or a NumPy scalar where `alpha` is one
         Of alpha's dtype. Summed in an order that follows from the shape and the memory order
-        alone: the bits do not depend on the number of threads.
+        alone: the bits do not depend on the number of threads. On a GPU an array of x's library,
+        of shape () for one alpha; the order then depends on whether all arrays begin at multiples
+        of 16 bytes, too.
 
     Raises
     ------
-    TypeError, ValueError
+    TypeError, ValueError, RuntimeError
         As :func:`elu`, for a `grad` that does not match `x`, and for an alpha that is not positive
         where `output` is given.
 
@@ -191,6 +278,9 @@ def elu_backward(
     up to eps * abs(g * alpha) at any x below. A `memory` that :func:`elu_with_memory` did not make
     must have the sign bit set wherever x is not above 0, at 0 too: -0.0 there.
 
+    An array of alphas on a GPU is not looked at before the work is done there: with `output`,
+    channels whose alpha is not positive get NaN for dalpha and, but for Z > 0, for dX.
+
     Examples
     --------
     >>> import numpy as np, elulayer as el
@@ -199,7 +289,7 @@ def elu_backward(
     >>> dalpha
     array([-1.49678528, -0.95021293])
     """
-    if memory is None and output is None:
+    if memory is None and output is None and stream is None:
         plain = _core.elu_backward_plain(grad, x, alpha, axis, out, num_threads)
         if plain is not None:
             return plain[0], plain[1][0] if type(alpha) is float else plain[1]
@@ -213,6 +303,8 @@ def elu_backward(
             f"exactly one of x, memory and output is taken, not {' and '.join(given) or 'none'}"
         )
     ((name, value),) = given.items()
+    if _is_for_gpu(num_threads, stream, grad=grad, **given, alpha=alpha, out=out):
+        return _gpu.elu_backward(grad, value, name, alpha, axis, out, stream)
     source = input_array(value, name)
     grad = input_like(grad, "grad", source, name)
     a, shape = alpha_and_shape(source, alpha, axis, name)
@@ -286,8 +378,10 @@ def elu_double_backward(
     -----
     Computed in float64 for every dtype and, but for float64, rounded to it once. Where a factor or
     a product on the way overflows or is subnormal in float64, as exp(x) is below x = -708, digits
-    are lost that the result could have.
+    are lost that the result could have. For arrays in host memory.
     """
+    if any(map(_gpu.on_gpu, (grad_dx, grad_dalpha, grad, x, alpha))):
+        raise TypeError("elu_double_backward takes arrays in host memory; one is on a GPU")
     x = input_array(x, "x")
     grad = input_like(grad, "grad", x, "x")
     a, shape = alpha_and_shape(x, alpha, axis)
@@ -303,6 +397,19 @@ def elu_double_backward(
         threads,
     )
     return dgrad, dx, dalpha[0] if np.ndim(alpha) == 0 else dalpha
+
+
+def _is_for_gpu(num_threads: int | None, stream: Any, **arrays: Any) -> bool:
+    """Whether arguments are on a GPU; an error where one does not belong there, or to the host."""
+    if not any(map(_gpu.on_gpu, arrays.values())):
+        if stream is not None:
+            raise TypeError(
+                f"stream is {stream!r}, but {' and '.join(arrays)} are not on a GPU; None is taken"
+            )
+        return False
+    if num_threads is not None:
+        raise TypeError(f"num_threads is {num_threads!r}, but arrays are on a GPU; None is taken")
+    return True
 
 
 def _memory(array: _Array) -> _Array:

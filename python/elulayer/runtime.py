@@ -1,12 +1,13 @@
-"""What the compiled kernels were built for and what runs on this machine."""
+"""What the compiled kernels were built for, and what runs on this machine."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from . import _core
+from ._gpu import extension
 
-__all__ = ["CpuInfo", "cpu_info"]
+__all__ = ["CpuInfo", "CudaDevice", "CudaInfo", "cpu_info", "cuda_info"]
 
 
 @dataclass(frozen=True)
@@ -58,3 +59,64 @@ def cpu_info() -> CpuInfo:
     True
     """
     return CpuInfo(**_core.cpu_info())
+
+
+@dataclass(frozen=True)
+class CudaDevice:
+    """A CUDA device.
+
+    Attributes
+    ----------
+    name : str
+    compute_capability : tuple of int
+        Major and minor.
+    memory : int
+        In bytes.
+    multiprocessors : int
+    """
+
+    name: str
+    compute_capability: tuple[int, int]
+    memory: int
+    multiprocessors: int
+
+
+@dataclass(frozen=True)
+class CudaInfo:
+    """What the functions find for arrays on a GPU.
+
+    Attributes
+    ----------
+    available : bool
+        Whether this build has the CUDA unit, and this machine a device that can run it.
+    reason : str
+        Why not; where it can, the versions of CUDA.
+    devices : tuple of CudaDevice
+        In the driver's order.
+    """
+
+    available: bool
+    reason: str
+    devices: tuple[CudaDevice, ...]
+
+
+def cuda_info() -> CudaInfo:
+    """Describe the CUDA unit. Nothing is started on a device.
+
+    Returns
+    -------
+    CudaInfo
+
+    Examples
+    --------
+    >>> import elulayer as el
+    >>> info = el.cuda_info()
+    >>> info.available or bool(info.reason)
+    True
+    """
+    try:
+        info = extension.load().info()
+    except ImportError as error:
+        return CudaInfo(False, f"elulayer._cuda cannot be imported: {error}", ())
+    devices = tuple(CudaDevice(**device) for device in info["devices"])
+    return CudaInfo(info["available"], info["reason"], devices)

@@ -1,5 +1,6 @@
-// The CUDA kernels' bodies on a CPU: Z and dX have the bits of the CPU's kernels, dalpha is within
-// its bound of a sum in long double, and nothing beyond the arrays is touched.
+// The CUDA unit on a CPU, from its API down to the kernels' bodies: Z, memory and dX have the bits
+// of the CPU's kernels, dalpha is within its bound of a sum in long double, and nothing beyond the
+// arrays is touched.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -12,8 +13,11 @@
 #include <string>
 #include <vector>
 
-#include "cuda/kernels.cuh"
+#include "cuda/device.cuh"
+#include "cuda/elu.hpp"
+#include "cuda/plan.hpp"
 #include "elulayer/elulayer.hpp"
+#include "math/half.hpp"
 
 namespace {
 
@@ -21,8 +25,8 @@ using elulayer::Arithmetic;
 using elulayer::bfloat16;
 using elulayer::float16;
 using elulayer::Shape;
+using elulayer::cuda::Alphas;
 using elulayer::cuda::Plan;
-using elulayer::cuda::Sum;
 namespace emulator = elulayer::cuda::emulator;
 
 int failures = 0;
@@ -52,11 +56,10 @@ class Guarded {
     memory_ = static_cast<char*>(memory);
     mprotect(memory_ + page, inner, PROT_READ | PROT_WRITE);
     data_ = reinterpret_cast<S*>(memory_ + page + inner - rounded) + shift;
-    emulator::arrays.emplace_back(reinterpret_cast<const char*>(data_),
-                                  reinterpret_cast<const char*>(data_ + size));
+    emulator::add_array(data_, size * sizeof(S), 0);
   }
   ~Guarded() {
-    emulator::arrays.pop_back();  // the last one made goes first
+    emulator::remove_array(data_);
     munmap(memory_, total_);
   }
   Guarded(const Guarded&) = delete;
@@ -74,117 +77,174 @@ class Guarded {
 
 template <class S>
 S number(double value) {
-  S result;
-  elulayer::cuda::from_arithmetic(static_cast<Arithmetic<S>>(value), result);
-  return result;
+  if constexpr (sizeof(S) == 2) {
+    S result;
+    elulayer::from_float(static_cast<float>(value), result);
+    return result;
+  } else {
+    return static_cast<S>(value);
+  }
 }
 
 template <class S>
 double value_of(S number) {
-  return static_cast<double>(elulayer::cuda::to_arithmetic(number));
+  if constexpr (sizeof(S) == 2) {
+    return static_cast<double>(elulayer::to_float(number));
+  } else {
+    return static_cast<double>(number);
+  }
 }
 
+// How many elements differ by more than which NaN they are.
 template <class S>
-struct Kernels {
-  static constexpr int vector = 16 / sizeof(S);
+std::size_t differences(const S* a, const std::vector<S>& b) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < b.size(); ++i) {
+    count += std::memcmp(a + i, &b[i], sizeof *a) != 0 &&
+             !(std::isnan(value_of(a[i])) && std::isnan(value_of(b[i])));
+  }
+  return count;
+}
 
-  static void forward(const Plan& plan, const S* x, const Arithmetic<S>* alpha, S* z) {
-    const auto kernel = plan.vector == 1 ? &elulayer::cuda::forward_kernel<1, S>
-                                         : &elulayer::cuda::forward_kernel<vector, S>;
-    emulator::launch(kernel, static_cast<unsigned>(plan.tiles), static_cast<unsigned>(plan.slabs),
-                     elulayer::cuda::block_size, 0, plan, x, alpha, z);
+enum class Source { input, memory, output };
+
+template <class S>
+struct Case {
+  using T = Arithmetic<S>;
+
+  std::string name;
+  Shape shape;
+  Guarded<S> x;
+  Guarded<S> grad;
+  Guarded<S> z;
+  Guarded<S> memory;
+  Guarded<S> dx;
+  Guarded<T> alpha;
+  Guarded<T> dalpha;
+  Guarded<double> workspace;
+  bool one_alpha;  // all channels have alpha[0], given as a value
+
+  Case(const std::string& name_, Shape shape_, std::size_t shift, bool one_alpha_)
+      : name(name_),
+        shape(shape_),
+        x(size(), shift),
+        grad(size(), shift),
+        z(size(), shift),
+        memory(size(), shift),
+        dx(size(), shift),
+        alpha(channels(), 0),
+        dalpha(channels(), 0),
+        workspace(elulayer::cuda::workspace_bytes(shape, sizeof(S)) / sizeof(double), 0),
+        one_alpha(one_alpha_) {
+    std::mt19937_64 random(size() * 31 + shift);
+    std::normal_distribution<double> normal(0, 3);
+    const double odd[] = {0.0, -0.0, INFINITY, -INFINITY, NAN, -1e-30, -90, -800, 1e30, -3e38};
+    for (std::size_t i = 0; i < size(); ++i) {
+      x.data()[i] = number<S>(i % 97 == 13 ? odd[i / 97 % 10] : normal(random));
+      grad.data()[i] = number<S>(i % 101 == 17 ? odd[i / 101 % 2] : normal(random));
+    }
+    const double alphas[] = {1, 0.25, -0.5, 0, 1e30, 1e-30};
+    for (std::size_t c = 0; c < channels(); ++c) {
+      alpha.data()[c] = static_cast<T>(one_alpha ? 0.75 : c < 6 ? alphas[c] : normal(random));
+    }
   }
 
-  static void backward(const Plan& plan, const S* grad, const S* x, const Arithmetic<S>* alpha,
-                       S* dx, Arithmetic<S>* dalpha) {
-    std::vector<Sum> partials(static_cast<std::size_t>(plan.partials()), Sum{std::nan(""), 0});
-    const auto kernel = plan.vector == 1 ? &elulayer::cuda::backward_kernel<1, S>
-                                         : &elulayer::cuda::backward_kernel<vector, S>;
-    emulator::launch(
-        kernel, static_cast<unsigned>(plan.tiles), static_cast<unsigned>(plan.slabs),
-        elulayer::cuda::block_size,
-        sizeof(Sum) * elulayer::cuda::block_size * static_cast<std::size_t>(plan.vector), plan,
-        grad, x, alpha, dx, partials.data());
-    const std::int64_t warps = elulayer::cuda::block_size / 32;
-    emulator::launch(&elulayer::cuda::combine_kernel<Arithmetic<S>>,
-                     static_cast<unsigned>((plan.channels + warps - 1) / warps), 1U,
-                     elulayer::cuda::block_size, 0, plan, static_cast<const Sum*>(partials.data()),
-                     dalpha);
+  std::size_t size() const {
+    return static_cast<std::size_t>(shape.outer * shape.channels * shape.inner);
+  }
+  std::size_t channels() const { return static_cast<std::size_t>(shape.channels); }
+
+  Alphas<T> alphas() { return {one_alpha ? nullptr : alpha.data(), alpha.data()[0]}; }
+
+  void expect_none(std::size_t count, const char* what) {
+    expect(count == 0, name + ": " + what + " differs from the CPU's in " + std::to_string(count));
+  }
+
+  void forward() {
+    elulayer::cuda::elu(x.data(), alphas(), z.data(), shape, nullptr);
+    std::vector<S> cpu(size());
+    elulayer::elu(x.data(), alpha.data(), cpu.data(), shape);
+    expect_none(differences(z.data(), cpu), "Z");
+  }
+
+  void with_memory() {
+    elulayer::cuda::elu_with_memory(x.data(), alphas(), z.data(), memory.data(), shape, nullptr);
+    std::vector<S> cpu(size());
+    std::vector<S> cpu_memory(size());
+    elulayer::elu_with_memory(x.data(), alpha.data(), cpu.data(), cpu_memory.data(), shape);
+    expect_none(differences(z.data(), cpu), "Z with memory");
+    expect_none(differences(memory.data(), cpu_memory), "memory");
+  }
+
+  template <class Gpu, class Cpu>
+  void backward(const char* from, S* source, const Gpu& gpu, const Cpu& cpu_function) {
+    std::fill(workspace.data(), workspace.data() + workspace.size(), std::nan(""));
+    std::fill(dalpha.data(), dalpha.data() + channels(), T(NAN));
+    std::vector<S> cpu(size());
+    std::vector<T> cpu_dalpha(channels());
+    cpu_function(grad.data(), source, alpha.data(), cpu.data(), cpu_dalpha.data(), shape, 0);
+    gpu(grad.data(), source, alphas(), dx.data(), dalpha.data(), workspace.data(), shape, nullptr);
+    expect_none(differences(dx.data(), cpu), (std::string("dX from ") + from).c_str());
+    check_dalpha(from, source);
+  }
+
+  // Against long double. From the output, Z = alpha expm1(x) has been rounded, and so has the
+  // reference: it takes what the kernel is given.
+  void check_dalpha(const std::string& from, const S* source) {
+    std::vector<long double> sums(channels(), 0);
+    std::vector<long double> magnitudes(channels(), 0);
+    for (std::size_t i = 0; i < size(); ++i) {
+      const std::size_t c = i / static_cast<std::size_t>(shape.inner) % channels();
+      const auto s = static_cast<long double>(value_of(source[i]));
+      const auto g = static_cast<long double>(value_of(grad.data()[i]));
+      const auto a = static_cast<long double>(alpha.data()[c]);
+      long double term = 0;
+      if (from == "x") {
+        term = s > 0 ? 0 : g * std::expm1(s);
+      } else if (from == "memory") {
+        term = std::signbit(s) || std::isnan(s) ? g * s : 0;
+      } else {
+        term = s > 0 ? 0 : g * (s < -a ? -a : s) / a;
+      }
+      sums[c] += term;
+      magnitudes[c] += std::fabs(term);
+    }
+    const long double epsilon = sizeof(T) == 8 ? 0x1p-52L : 0x1p-23L;
+    for (std::size_t c = 0; c < channels(); ++c) {
+      const auto got = static_cast<long double>(dalpha.data()[c]);
+      const bool right = std::isnan(sums[c])
+                             ? std::isnan(got)
+                             : std::fabs(got - sums[c]) <= 3 * epsilon * magnitudes[c];
+      if (!right) {
+        expect(false, name + ": dalpha[" + std::to_string(c) + "] from " + from + " is " +
+                          std::to_string(static_cast<double>(got)) + ", not " +
+                          std::to_string(static_cast<double>(sums[c])));
+        break;
+      }
+    }
+  }
+
+  void all() {
+    with_memory();
+    backward("memory", memory.data(), elulayer::cuda::elu_backward_from_memory<S>,
+             elulayer::elu_backward_from_memory<S>);
+    forward();
+    backward("x", x.data(), elulayer::cuda::elu_backward<S>, elulayer::elu_backward<S>);
+    for (std::size_t c = 0; c < channels(); ++c) {  // from the output they must be positive
+      alpha.data()[c] = alpha.data()[c] == 0 ? T(2) : std::fabs(alpha.data()[c]);
+    }
+    forward();
+    backward("output", z.data(), elulayer::cuda::elu_backward_from_output<S>,
+             elulayer::elu_backward_from_output<S>);
   }
 };
 
 template <class S>
-void try_shape(const char* type, Shape shape, std::size_t shift) {
+void try_shape(const char* type, Shape shape, std::size_t shift, bool one_alpha = false) {
   const std::string name = std::string(type) + " (" + std::to_string(shape.outer) + ", " +
                            std::to_string(shape.channels) + ", " + std::to_string(shape.inner) +
-                           "), shift " + std::to_string(shift);
-  using T = Arithmetic<S>;
-  const auto size = static_cast<std::size_t>(shape.outer * shape.channels * shape.inner);
-  const auto channels = static_cast<std::size_t>(shape.channels);
-  Guarded<S> x(size, shift);
-  Guarded<S> grad(size, shift);
-  Guarded<S> z(size, shift);
-  Guarded<S> dx(size, shift);
-  Guarded<T> alpha(channels, 0);
-  Guarded<T> dalpha(channels, 0);
-  std::mt19937_64 random(size * 31 + shift);
-  std::normal_distribution<double> normal(0, 3);
-  const double odd[] = {0.0, -0.0, INFINITY, -INFINITY, NAN, -1e-30, -90, -800, 1e30, -3e38};
-  for (std::size_t i = 0; i < size; ++i) {
-    x.data()[i] = number<S>(i % 97 == 13 ? odd[i / 97 % 10] : normal(random));
-    grad.data()[i] = number<S>(i % 101 == 17 ? odd[i / 101 % 2] : normal(random));
-  }
-  const double alphas[] = {1, 0.25, -0.5, 0, 1e30, 1e-30};
-  for (std::size_t c = 0; c < channels; ++c) {
-    alpha.data()[c] = static_cast<T>(c < 6 ? alphas[c] : normal(random));
-  }
-
-  const Plan plan = elulayer::cuda::make_plan(shape, sizeof(S), shift == 0);
-  Kernels<S>::forward(plan, x.data(), alpha.data(), z.data());
-  Kernels<S>::backward(plan, grad.data(), x.data(), alpha.data(), dx.data(), dalpha.data());
-
-  std::vector<S> cpu_z(size);
-  std::vector<S> cpu_dx(size);
-  std::vector<T> cpu_dalpha(channels);
-  elulayer::elu(x.data(), alpha.data(), cpu_z.data(), shape);
-  elulayer::elu_backward(grad.data(), x.data(), alpha.data(), cpu_dx.data(), cpu_dalpha.data(),
-                         shape);
-  std::size_t z_differs = 0;
-  std::size_t dx_differs = 0;
-  const auto differs = [](S a, S b) {
-    return std::memcmp(&a, &b, sizeof a) != 0 &&
-           !(std::isnan(value_of(a)) && std::isnan(value_of(b)));
-  };
-  for (std::size_t i = 0; i < size; ++i) {
-    z_differs += differs(z.data()[i], cpu_z[i]);
-    dx_differs += differs(dx.data()[i], cpu_dx[i]);
-  }
-  expect(z_differs == 0, name + ": Z differs from the CPU's in " + std::to_string(z_differs));
-  expect(dx_differs == 0, name + ": dX differs from the CPU's in " + std::to_string(dx_differs));
-
-  std::vector<long double> sums(channels, 0);
-  std::vector<long double> magnitudes(channels, 0);
-  for (std::size_t i = 0; i < size; ++i) {
-    const std::size_t c = i / static_cast<std::size_t>(shape.inner) % channels;
-    const auto xi = static_cast<long double>(value_of(x.data()[i]));
-    const auto gi = static_cast<long double>(value_of(grad.data()[i]));
-    const long double term = xi > 0 ? 0 : gi * std::expm1(xi);
-    sums[c] += term;
-    magnitudes[c] += std::fabs(term);
-  }
-  const long double epsilon = sizeof(T) == 8 ? 0x1p-52L : 0x1p-23L;
-  for (std::size_t c = 0; c < channels; ++c) {
-    const auto got = static_cast<long double>(dalpha.data()[c]);
-    const bool right = std::isnan(sums[c])
-                           ? std::isnan(got)
-                           : std::fabs(got - sums[c]) <= 3 * epsilon * magnitudes[c];
-    if (!right) {
-      expect(false, name + ": dalpha[" + std::to_string(c) + "] is " +
-                        std::to_string(static_cast<double>(got)) + ", not " +
-                        std::to_string(static_cast<double>(sums[c])));
-      break;
-    }
-  }
+                           "), shift " + std::to_string(shift) + (one_alpha ? ", one alpha" : "");
+  Case<S>(name, shape, shift, one_alpha).all();
 }
 
 template <class S>
@@ -201,8 +261,14 @@ void try_type(const char* type) {
   try_shape<S>(type, {3000, 8, 1}, 0);   // channels last, several slabs
   try_shape<S>(type, {300, 64, 1}, 0);   // rows shorter than a block
   try_shape<S>(type, {5, 2100, 1}, 0);   // more channels than a tile has
-  try_shape<S>(type, {1, 1, 40001}, 0);  // one row, whose last vector is not whole
-  try_shape<S>(type, {2000, 1, 3}, 0);
+  try_shape<S>(type, {1, 1, 40001}, 0);  // one plane, whose last vector is not whole
+  try_shape<S>(type, {1, 1, 40001}, 1);
+  try_shape<S>(type, {2, 3, 20001}, 0);  // planes that begin within vectors
+  try_shape<S>(type, {2000, 1, 3}, 0);   // joined rows, the last of which is shorter
+  try_shape<S>(type, {301, 3, 7}, 0);
+  try_shape<S>(type, {5, 3, 1}, 0);
+  try_shape<S>(type, {40, 6, 7}, 0, true);
+  try_shape<S>(type, {1, 1, 40001}, 0, true);
 }
 
 void try_alignment() {

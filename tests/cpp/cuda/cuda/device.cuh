@@ -1,11 +1,15 @@
 // The device as the kernels see it, on a CPU: included in the place of cpp/cuda/device.cuh.
 //
-// A block's threads are fibres, run in turn until each waits at a barrier or has ended. Blocks run
-// one after the other. A vector access that is not aligned throws.
+// A block's threads are fibres, run in turn until each waits at a barrier or has ended; a fibre
+// serves one block after the other. A vector access that is not aligned throws.
 #pragma once
 
+#include <cuda_runtime_api.h>
+#include <setjmp.h>
 #include <ucontext.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -17,10 +21,13 @@
 #include <utility>
 #include <vector>
 
+#include "elulayer/types.hpp"
+#include "math/half.hpp"
+
 #define __global__
 #define __device__
 #define __noinline__
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 #define ELULAYER_UNROLL
 
 namespace elulayer::cuda::emulator {
@@ -53,11 +60,6 @@ class Block {
     for (Fibre& fibre : fibres_) {
       fibre.state = State::ready;
       fibre.error = nullptr;
-      getcontext(&fibre.context);
-      fibre.context.uc_stack.ss_sp = fibre.stack.get();
-      fibre.context.uc_stack.ss_size = stack_bytes;
-      fibre.context.uc_link = &scheduler_;
-      makecontext(&fibre.context, enter, 0);
     }
     for (bool any = true; any;) {
       any = false;
@@ -98,7 +100,8 @@ class Block {
   enum class State { ready, at_block_barrier, at_warp_barrier, ended };
 
   struct Fibre {
-    ucontext_t context;
+    jmp_buf place;
+    bool started = false;
     std::unique_ptr<char[]> stack;
     State state = State::ended;
     double value = 0;
@@ -106,29 +109,47 @@ class Block {
   };
 
   static void enter() {
-    Block& block = *current;
-    Fibre& fibre = block.fibres_[block.index_];
-    try {
-      (*block.body_)();
-    } catch (...) {
-      fibre.error = std::current_exception();
+    for (;;) {
+      Block& block = *current;
+      Fibre& fibre = block.fibres_[block.index_];
+      try {
+        (*block.body_)();
+      } catch (...) {
+        fibre.error = std::current_exception();
+      }
+      block.wait(State::ended);
     }
-    fibre.state = State::ended;
   }
 
+  // Only a fibre's first step needs a context: those cost two system calls.
   void resume(std::size_t i) {
     index_ = i;
     thread_index = {static_cast<unsigned>(i), 0};
-    swapcontext(&scheduler_, &fibres_[i].context);
-    if (fibres_[i].error) {
-      std::rethrow_exception(fibres_[i].error);
+    Fibre& fibre = fibres_[i];
+    if (_setjmp(scheduler_) == 0) {
+      if (fibre.started) {
+        _longjmp(fibre.place, 1);
+      }
+      fibre.started = true;
+      ucontext_t context;
+      getcontext(&context);
+      context.uc_stack.ss_sp = fibre.stack.get();
+      context.uc_stack.ss_size = stack_bytes;
+      context.uc_link = nullptr;
+      makecontext(&context, enter, 0);
+      setcontext(&context);
+    }
+    if (fibres_[index_].error) {
+      std::rethrow_exception(fibres_[index_].error);
     }
   }
 
   void wait(State state) {
-    const std::size_t me = index_;
-    fibres_[me].state = state;
-    swapcontext(&fibres_[me].context, &scheduler_);
+    Fibre& fibre = fibres_[index_];
+    fibre.state = state;
+    if (_setjmp(fibre.place) == 0) {
+      _longjmp(scheduler_, 1);
+    }
   }
 
   // Lets those go on who all wait at the same barrier; threads that have ended are not waited for.
@@ -158,38 +179,18 @@ class Block {
 
   std::vector<Fibre> fibres_;
   std::vector<double> shared_;
-  ucontext_t scheduler_{};
+  jmp_buf scheduler_;
   std::size_t index_ = 0;
   const std::function<void()>* body_ = nullptr;
 };
-
-// kernel(arguments...) on a grid.
-template <class... Parameters, class... Arguments>
-void launch(void (*kernel)(Parameters...), unsigned grid_x, unsigned grid_y, int threads,
-            std::size_t shared_bytes, const Arguments&... arguments) {
-  Block block(threads, shared_bytes);
-  const std::function<void()> body = [&] { kernel(arguments...); };
-  for (unsigned y = 0; y < grid_y; ++y) {
-    for (unsigned x = 0; x < grid_x; ++x) {
-      block.run(x, y, body);
-    }
-  }
-}
-
-// The arrays that kernels are given: [first, second).
-inline std::vector<std::pair<const char*, const char*>> arrays;
 
 inline void check_vector(const void* address) {
   if (reinterpret_cast<std::uintptr_t>(address) % 16 != 0) {
     throw std::logic_error("a vector access at an address that is not a multiple of 16");
   }
-  const char* const begin = static_cast<const char*>(address);
-  for (const auto& array : arrays) {
-    if (array.first <= begin && begin + 16 <= array.second) {
-      return;
-    }
+  if (find_device(address, 16) < 0) {
+    throw std::logic_error("a vector access that leaves its array");
   }
-  throw std::logic_error("a vector access that leaves its array");
 }
 
 }  // namespace elulayer::cuda::emulator
@@ -225,6 +226,30 @@ void store_vector(const S (&values)[vector], S* to) {
     emulator::check_vector(to);
   }
   std::memcpy(to, values, sizeof values);
+}
+
+inline float widen(float16 value) { return to_float(value); }
+inline float widen(bfloat16 value) { return to_float(value); }
+
+template <int vector, class S>
+void narrow(const float (&values)[vector], S (&results)[vector]) {
+  for (int v = 0; v < vector; ++v) {
+    from_float(values[v], results[v]);
+  }
+}
+
+// kernel(arguments...) on a grid, at once: block after block.
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 grid, int threads, std::size_t shared_bytes,
+            cudaStream_t stream, const Arguments&... arguments) {
+  emulator::launched(stream);
+  emulator::Block block(threads, shared_bytes);
+  const std::function<void()> body = [&] { kernel(arguments...); };
+  for (unsigned y = 0; y < grid.y; ++y) {
+    for (unsigned x = 0; x < grid.x; ++x) {
+      block.run(x, y, body);
+    }
+  }
 }
 
 }  // namespace

@@ -1,0 +1,11 @@
+// Arrays of other libraries, taken over by DLPack.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace elulayer::bindings {
+
+// Registers the class Imported.
+void register_imported(pybind11::module_& m);
+
+}  // namespace elulayer::bindings

@@ -1,0 +1,236 @@
+"""What each array library does in its own way: new arrays, copies, the current stream.
+
+None of them is imported here: whose array is given has been imported by its owner.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import Any
+
+from .arrays import kind_of
+
+# CUDA's handle of the default stream of a process; 0 stands for it too.
+DEFAULT_STREAM = 1
+
+
+class Library:
+    """An array library, for arrays on one device.
+
+    Parameters
+    ----------
+    device : int
+    """
+
+    # Whether current_stream() is the stream that the library's own work goes to.
+    knows_its_stream = True
+
+    def __init__(self, device: int) -> None:
+        self.device = device
+
+    def current_stream(self) -> int:
+        raise NotImplementedError
+
+    def using(self, stream: int) -> AbstractContextManager[Any]:
+        """Make `stream` the library's current one, and the device too."""
+        raise NotImplementedError
+
+    def empty_like(self, array: Any) -> Any:
+        """Return a new array of dense `array`'s shape, dtype and memory order."""
+        raise NotImplementedError
+
+    def empty(self, shape: tuple[int, ...], dtype: str, array: Any) -> Any:
+        """Return a new array beside `array`, in C order."""
+        raise NotImplementedError
+
+    def dense(self, array: Any) -> Any:
+        """Return a dense copy."""
+        raise NotImplementedError
+
+    def in_layout_of(self, x: Any, array: Any) -> Any:
+        """Return a copy of `array` in dense `x`'s memory order."""
+        raise NotImplementedError
+
+    def keep(self, array: Any, stream: int) -> None:
+        """Leave the memory of `array` alone until `stream` has done what it has now."""
+
+
+class _Torch(Library):
+    @property
+    def _torch(self) -> Any:
+        return sys.modules["torch"]
+
+    def current_stream(self) -> int:
+        return int(self._torch.cuda.current_stream(self.device).cuda_stream) or DEFAULT_STREAM
+
+    def _stream(self, stream: int) -> Any:
+        cuda = self._torch.cuda
+        if stream == DEFAULT_STREAM:
+            return cuda.default_stream(self.device)
+        return cuda.ExternalStream(stream, device=self.device)
+
+    def using(self, stream: int) -> AbstractContextManager[Any]:
+        cuda = self._torch.cuda
+        if stream == self.current_stream():
+            same: AbstractContextManager[Any] = (
+                nullcontext() if cuda.current_device() == self.device else cuda.device(self.device)
+            )
+            return same
+        other: AbstractContextManager[Any] = cuda.stream(self._stream(stream))
+        return other
+
+    def empty_like(self, array: Any) -> Any:
+        return self._torch.empty_like(array, requires_grad=False)
+
+    def empty(self, shape: tuple[int, ...], dtype: str, array: Any) -> Any:
+        return self._torch.empty(shape, dtype=getattr(self._torch, dtype), device=array.device)
+
+    def dense(self, array: Any) -> Any:
+        return array.clone()
+
+    def in_layout_of(self, x: Any, array: Any) -> Any:
+        return self.empty_like(x).copy_(array)
+
+    def keep(self, array: Any, stream: int) -> None:
+        if isinstance(array, self._torch.Tensor) and stream != self.current_stream():
+            array.record_stream(self._stream(stream))
+
+
+class _CuPy(Library):
+    @property
+    def _cupy(self) -> Any:
+        return sys.modules["cupy"]
+
+    def current_stream(self) -> int:
+        with self._cupy.cuda.Device(self.device):
+            return int(self._cupy.cuda.get_current_stream().ptr) or DEFAULT_STREAM
+
+    def using(self, stream: int) -> AbstractContextManager[Any]:
+        cuda = self._cupy.cuda
+        stack = ExitStack()
+        stack.enter_context(cuda.Device(self.device))
+        if stream != self.current_stream():
+            known = {DEFAULT_STREAM: cuda.Stream.null}
+            stack.enter_context(known.get(stream) or cuda.ExternalStream(stream, self.device))
+        return stack
+
+    def empty_like(self, array: Any) -> Any:
+        return self._cupy.empty_like(array)
+
+    def empty(self, shape: tuple[int, ...], dtype: str, array: Any) -> Any:
+        return self._cupy.empty(shape, dtype=dtype)
+
+    def dense(self, array: Any) -> Any:
+        return array.copy(order="K")
+
+    def in_layout_of(self, x: Any, array: Any) -> Any:
+        copy = self.empty_like(x)
+        copy[...] = array
+        return copy
+
+
+class _Numba(Library):
+    @property
+    def _cuda(self) -> Any:
+        return sys.modules["numba.cuda"]
+
+    def current_stream(self) -> int:
+        return DEFAULT_STREAM  # Numba has none but the streams that are named
+
+    def using(self, stream: int) -> AbstractContextManager[Any]:
+        gpu: AbstractContextManager[Any] = self._cuda.gpus[self.device]
+        return gpu
+
+    def empty_like(self, array: Any) -> Any:
+        return self._cuda.device_array_like(array)
+
+    def empty(self, shape: tuple[int, ...], dtype: str, array: Any) -> Any:
+        return self._cuda.device_array(shape, dtype=dtype)
+
+    def dense(self, array: Any) -> Any:
+        raise ValueError("arrays of Numba are taken where they are dense; it has no copy of others")
+
+    def in_layout_of(self, x: Any, array: Any) -> Any:
+        raise ValueError("arrays of Numba are taken where they have x's memory order")
+
+
+class _ArrayApi(Library):
+    """Any library with the functions of the array API standard, https://data-apis.org."""
+
+    knows_its_stream = False
+
+    def __init__(self, device: int, array: Any) -> None:
+        super().__init__(device)
+        self._functions = array.__array_namespace__()
+
+    def current_stream(self) -> int:
+        return DEFAULT_STREAM
+
+    def using(self, stream: int) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+    def empty_like(self, array: Any) -> Any:
+        return self._functions.empty_like(array)
+
+    def empty(self, shape: tuple[int, ...], dtype: str, array: Any) -> Any:
+        return self._functions.empty(
+            shape, dtype=getattr(self._functions, dtype), device=array.device
+        )
+
+    def dense(self, array: Any) -> Any:
+        return self._functions.asarray(array, copy=True)
+
+    def in_layout_of(self, x: Any, array: Any) -> Any:
+        copy = self.empty_like(x)
+        copy[...] = array
+        return copy
+
+
+_LIBRARIES: dict[str, type[Library]] = {"torch": _Torch, "cupy": _CuPy, "numba": _Numba}
+_IMMUTABLE = ("jax", "jaxlib", "tensorflow")
+
+
+def library_of(array: Any, name: str, device: int) -> Library:
+    """Return the library that an array on this device is of."""
+    roots = [base.__module__.partition(".")[0] for base in type(array).__mro__]
+    for root in roots:
+        if root in _LIBRARIES:
+            return _LIBRARIES[root](device)
+    if any(root in _IMMUTABLE for root in roots):
+        raise TypeError(
+            f"{name} is a {kind_of(array)}, whose library has no arrays that can be written; "
+            f"torch.from_dlpack({name}) or cupy.from_dlpack({name}) is taken"
+        )
+    if hasattr(array, "__array_namespace__"):
+        return _ArrayApi(device, array)
+    raise TypeError(
+        f"{name} is a {kind_of(array)}; arrays of PyTorch, CuPy, Numba and of libraries that "
+        "follow the array API standard are taken"
+    )
+
+
+def stream_handle(stream: Any, device: int) -> int:
+    """Return the cudaStream_t of a stream object or a number."""
+    place = getattr(stream, "device_index", getattr(stream, "device_id", None))
+    if place is not None and place >= 0 and place != device:
+        raise ValueError(
+            f"stream is of CUDA device {place} and the arrays are on device {device}; "
+            "one device is taken"
+        )
+    if isinstance(stream, int) and not isinstance(stream, bool) and stream >= 0:
+        handle = stream
+    elif hasattr(stream, "__cuda_stream__"):
+        handle = stream.__cuda_stream__()[1]
+    elif hasattr(stream, "cuda_stream"):  # PyTorch
+        handle = stream.cuda_stream
+    elif hasattr(stream, "ptr"):  # CuPy
+        handle = stream.ptr
+    elif hasattr(stream, "handle"):  # Numba
+        handle = getattr(stream.handle, "value", stream.handle) or 0
+    else:
+        raise TypeError(
+            f"stream is {stream!r}; a stream of PyTorch, CuPy or Numba, an object with "
+            "__cuda_stream__, or the number of a cudaStream_t is taken"
+        )
+    return int(handle) or DEFAULT_STREAM
