@@ -7,7 +7,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 SOURCES := $(shell find cpp python CMakeLists.txt pyproject.toml -type f \
              -not -path '*/__pycache__/*' -not -name '*.pyc')
-CPP := $(shell find cpp tests/cpp bench/native -name '*.cpp' -o -name '*.hpp')
+CPP := $(shell find cpp tests/cpp bench/native -name '*.[ch]pp' -o -name '*.cu' -o -name '*.cuh' -o -name '*.h')
 # An unset WERROR leaves compiler warnings as warnings.
 # scikit-build-core reads the variable; pip has had an option for it only since version 22.1.
 ifdef WERROR
@@ -60,9 +60,9 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/clang-format --dry-run --Werror $(CPP)
 	$(BIN)/mypy
-	$(BIN)/stubtest elulayer._core
+	$(BIN)/stubtest elulayer._core elulayer._cuda
 	PATH="$(abspath $(BIN)):$$PATH" cmake -S . -B build/tidy -G Ninja -DCMAKE_BUILD_TYPE=Release \
-	  -DELULAYER_OPENMP=OFF -DELULAYER_TESTS=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON > /dev/null
+	  -DELULAYER_OPENMP=OFF -DELULAYER_CUDA=OFF -DELULAYER_TESTS=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON > /dev/null
 	$(BIN)/clang-tidy --quiet -p build/tidy $(filter-out cpp/bindings/% tests/% bench/%, $(filter %.cpp, $(CPP)))
 	$(BIN)/python tools/fit_expm1.py --check
 

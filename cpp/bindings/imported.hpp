@@ -5,7 +5,7 @@
 
 namespace elulayer::bindings {
 
-// Registers the class Imported.
+// Registers import_dlpack.
 void register_imported(pybind11::module_& m);
 
 }  // namespace elulayer::bindings

@@ -76,8 +76,9 @@ ELULAYER_FN ShortBackward<T> backward_short(T g, T x, T scaled_alpha) {
   const Exponential<T> e = exponential<k, Ln2::two_parts>(x);
   const T power = power_of_two(e.origin_n);                     // 2^(n + k)
   const T m = multiply_add(power, e.p, power - term_scale<T>);  // 2^k expm1(x)
-  const T dx = times_exp(g, scaled_alpha * power, e.p, e.excess);
-  return {x > T(0) ? g : dx, x > T(0) ? T(0) : g * m};
+  const T dx = computed(times_exp(g, scaled_alpha * power, e.p, e.excess));
+  const T term = computed(g * m);
+  return {x > T(0) ? g : dx, x > T(0) ? T(0) : term};
 }
 
 // Whether the short form takes this alpha: alpha exp(x) is a normal number then.

@@ -85,6 +85,22 @@ ELULAYER_FN T with_one_nan(T value) {
   return value == value ? value : T(__builtin_nanf(""));
 }
 
+// The value, computed whether it is selected afterwards or not: nvcc would branch around its
+// arithmetic for each element.
+ELULAYER_FN float computed(float value) {
+#if defined(__CUDA_ARCH__)
+  asm volatile("" : "+f"(value));
+#endif
+  return value;
+}
+
+ELULAYER_FN double computed(double value) {
+#if defined(__CUDA_ARCH__)
+  asm volatile("" : "+d"(value));
+#endif
+  return value;
+}
+
 // a * b + c: one rounding where the machine fuses, two where fusing would be a library call.
 ELULAYER_FN float multiply_add(float a, float b, float c) {
 #if ELULAYER_FAST_FMA

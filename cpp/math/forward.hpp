@@ -55,7 +55,8 @@ ELULAYER_FN NegatedExpm1 negated_expm1(double x) {
 // Z for x >= deep or NaN, and +0 <= alpha < infinity. In float the product with alpha adds its
 // rounding to that of expm1(x).
 ELULAYER_FN float elu_short(float x, float alpha) {
-  return x < 0.0f ? alpha * expm1_unclamped(x) : x;
+  const float z = computed(alpha * expm1_unclamped(x));
+  return x < 0.0f ? z : x;
 }
 
 // In double the product takes the residual in, and is within 1 ULP for every alpha (1.5 without
@@ -64,7 +65,7 @@ ELULAYER_FN double elu_short(double x, double alpha) {
   const NegatedExpm1 m = negated_expm1(x);
   const double magnitude = multiply_add(alpha, m.rounded, alpha * m.residual);
   // Set, not negated: compilers may move a negation into the sum, where it changes the sign of 0.
-  const double z = from_bits<double>(to_bits(magnitude) | to_bits(-0.0));
+  const double z = computed(from_bits<double>(to_bits(magnitude) | to_bits(-0.0)));
   return x < 0.0 ? z : x;
 }
 
@@ -90,7 +91,8 @@ ELULAYER_FN double scaled_expm1(double x, double alpha) {
 // Z for every x and alpha. NaN gives the same NaN.
 template <class T>
 ELULAYER_FN T elu_any(T x, T alpha) {
-  return x <= T(0) ? scaled_expm1(x, alpha) : x;
+  const T z = computed(scaled_expm1(x, alpha));
+  return x <= T(0) ? z : x;
 }
 
 // Z and the memory that backward can start from: expm1(min(x, 0)), with the sign bit set but for
@@ -103,7 +105,7 @@ struct Remembered {
 
 template <class T>
 ELULAYER_FN Remembered<T> elu_remembered(T x, T alpha) {
-  const T memory = from_bits<T>(to_bits(scaled_expm1(x, T(1))) | to_bits(-T(0)));
+  const T memory = computed(from_bits<T>(to_bits(scaled_expm1(x, T(1))) | to_bits(-T(0))));
   return {elu_any(x, alpha), x > T(0) ? T(0) : memory};
 }
 

@@ -11,21 +11,15 @@ class _Info(TypedDict):
     reason: str
     devices: list[_Device]
 
-class Imported:
-    def __init__(self, capsule: Any) -> None: ...
-    @property
-    def pointer(self) -> int: ...
-    @property
-    def device(self) -> tuple[int, int]: ...
-    @property
-    def dtype(self) -> str: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    @property
-    def strides(self) -> tuple[int, ...]: ...
-    @property
-    def read_only(self) -> bool: ...
+class _Imported(TypedDict):
+    pointer: int
+    dtype: str
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    read_only: bool
+    owner: object
 
+def import_dlpack(capsule: Any) -> _Imported: ...
 def elu(
     dtype: str,
     x: int,

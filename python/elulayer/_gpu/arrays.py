@@ -112,19 +112,20 @@ def _by_dlpack(value: Any, name: str, device: int, stream: int) -> View:
             capsule = value.__dlpack__(stream=stream, max_version=(1, 0))
         except TypeError:  # a producer from before version 1
             capsule = value.__dlpack__(stream=stream)
+        imported = extension.import_dlpack(capsule)
     except Exception as error:
         raise TypeError(f"{name}, a {kind_of(value)}, cannot be read: {error}") from error
-    imported = extension.Imported(capsule)
-    _check_dtype(imported.dtype, name)
+    dtype = imported["dtype"]
+    _check_dtype(dtype, name)
     return View(
         name=name,
         array=value,
-        pointer=imported.pointer,
-        dtype=imported.dtype,
+        pointer=imported["pointer"],
+        dtype=dtype,
         device=device,
-        read_only=imported.read_only,
-        layout=_layout(imported.shape, imported.strides, imported.dtype),
-        owner=imported,
+        read_only=imported["read_only"],
+        layout=_layout(imported["shape"], imported["strides"], dtype),
+        owner=imported["owner"],
     )
 
 
