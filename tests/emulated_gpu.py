@@ -254,6 +254,10 @@ def torch_library(gpu):
         return functions.empty(shape, np.dtype(dtype).name)
 
     torch.empty = empty
+    torch.randn = lambda *shape, device: Tensor(
+        gpu, np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    )
+    torch.full = lambda shape, value, device: Tensor(gpu, np.full(shape, value, np.float32))
     torch.cuda.current_device = lambda: functions.device
     torch.cuda.current_stream = lambda device: _Stream(functions.stream, device)
     torch.cuda.default_stream = lambda device: _Stream(0, device)

@@ -276,6 +276,18 @@ def test_one_library_and_another(gpu):
     assert same_bits(cupy.numpy(z), el.elu(x, alpha))
 
 
+def test_the_readme_s_example(gpu):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (block,) = (block for block in blocks if 'device="cuda"' in block)
+    names = {"el": el}
+    exec(compile(block, "README.md", "exec"), names)
+    x = names["x"].host
+    expected = el.elu(x, np.full(20, 0.5, np.float32))
+    assert same_bits(names["z"].host, expected)
+    assert names["dx"].shape == x.shape
+    assert names["dalpha"].shape == (20,)
+
+
 # What is refused ---------------------------------------------------------------------------------
 
 

@@ -392,13 +392,12 @@ __global__ void __launch_bounds__(block_size, backward_blocks<S, fold>)
   add_block(plan, sums, partials);
 }
 
-// dalpha[c] from the partial sums: a block for each channel.
-template <class Source, class T>
-__global__ void __launch_bounds__(block_size)
-    combine_kernel(Plan plan, const Sum<T>* partials, const T* alpha, T alpha_value, T* dalpha) {
-  const std::int64_t channel = blockIdx.x;
+// The partial sums of a channel that a team of threads has been given, `count` neighbours in each
+// of the groups: by columns, joined rows have their own; by planes, each row of the array.
+template <class T>
+__device__ Sum<T> add_partials(const Plan& plan, const Sum<T>* partials, std::int64_t channel,
+                               int member, int team) {
   Sum<T> sum;
-  // By columns, joined rows have their own sums of the channel; by planes, each row of the array.
   const std::int64_t groups = plan.by_planes ? plan.rows / plan.channels : plan.joined;
   for (std::int64_t group = 0; group < groups; ++group) {
     const std::int64_t own = group * plan.channels + channel;
@@ -411,22 +410,45 @@ __global__ void __launch_bounds__(block_size)
       first = (first_tile + own) * plan.slabs;
       count = (last_tile - first_tile + 1) * plan.slabs;
     }
-    for (std::int64_t i = threadIdx.x; i < count; i += block_size) {
+    for (std::int64_t i = member; i < count; i += team) {
       sum.add(partials[first + i]);
     }
   }
-  sum = add_warp(sum);
-  Sum<T>* const shared = shared_memory<Sum<T>>();
-  if (threadIdx.x % warp_size == 0) {
-    shared[threadIdx.x / warp_size] = sum;
-  }
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    for (int warp = 1; warp < block_size / warp_size; ++warp) {
-      sum.add(shared[warp]);
+  return sum;
+}
+
+// dalpha from the partial sums: a team of threads, a warp or a block, for each channel.
+template <class Source, int team, class T>
+__global__ void __launch_bounds__(block_size)
+    combine_kernel(Plan plan, const Sum<T>* partials, const T* alpha, T alpha_value, T* dalpha) {
+  constexpr int teams = block_size / team;
+  const int member = static_cast<int>(threadIdx.x) % team;
+  for (std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * teams; first < plan.channels;
+       first += combine_blocks * teams) {
+    const std::int64_t channel = first + static_cast<int>(threadIdx.x) / team;
+    const bool exists = channel < plan.channels;
+    Sum<T> sum;
+    if (exists) {
+      sum = add_partials(plan, partials, channel, member, team);
     }
-    dalpha[channel] =
-        sum.divided(sum_divisor<Source>(alpha == nullptr ? alpha_value : alpha[channel]));
+    sum = add_warp(sum);
+    if constexpr (team > warp_size) {
+      Sum<T>* const shared = shared_memory<Sum<T>>();
+      __syncthreads();  // the sums of the channel before have been read
+      if (member % warp_size == 0) {
+        shared[member / warp_size] = sum;
+      }
+      __syncthreads();
+      if (member == 0) {
+        for (int warp = 1; warp < team / warp_size; ++warp) {
+          sum.add(shared[warp]);
+        }
+      }
+    }
+    if (exists && member == 0) {
+      const T own = alpha == nullptr ? alpha_value : alpha[channel];
+      dalpha[channel] = sum.divided(sum_divisor<Source>(own));
+    }
   }
 }
 

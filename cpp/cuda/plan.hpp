@@ -25,6 +25,8 @@ namespace elulayer::cuda {
 
 // Threads of a block.
 constexpr int block_size = 256;
+// Blocks that add the partial sums, at most.
+constexpr std::int64_t combine_blocks = 4096;
 
 struct Plan {
   std::int64_t size;  // elements
@@ -55,6 +57,12 @@ struct Plan {
   // By planes each block has one.
   std::int64_t partials() const {
     return slabs * (by_planes ? rows * tiles : tiles + joined * channels);
+  }
+
+  // About as many of them as a channel has.
+  std::int64_t partials_of_channel() const {
+    return by_planes ? rows / channels * tiles
+                     : joined * slabs * ((inner - 1) / tile_columns() + 1);
   }
 };
 
