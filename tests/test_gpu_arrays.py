@@ -382,6 +382,11 @@ def test_unreadable_arrays(gpu):
     x.version = 2
     refused(TypeError, r"x, .*, cannot be read: DLPack 2 was given; versions 0 and 1 are", x)
     emulated_gpu._exported.clear()  # a refused capsule stays its producer's
+    crooked = library.array(numbers((3, 4), "float32"))
+    crooked.host = np.frombuffer(bytes(50), np.uint8)[1:49].view(np.float32)
+    refused(
+        ValueError, "x begins at the address 0x.*, which is no multiple of the 4 bytes", crooked
+    )
     masked = Emulated(gpu, "cupy").array(numbers((3, 4), "float32"))
     masked.mask = object()
     refused(TypeError, "x is a masked array", masked)

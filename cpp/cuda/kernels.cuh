@@ -343,17 +343,10 @@ __device__ void add_block(const Plan& plan, const Sum<T> (&sums)[sums_count], Su
   }
 }
 
-// Blocks that a multiprocessor holds at a time, which caps the registers of a thread at 64, 80 and
-// 128: with fewer of them, a kernel spills.
-template <class S, bool fold>
-constexpr int backward_blocks = sizeof(S) == 4           ? 4
-                                : sizeof(S) == 2 && fold ? 3
-                                                         : 2;
-
 // dX, and each block's sums of its terms. `fold` is the plan's: one sum and
 // one alpha for all columns of a thread.
 template <class Source, int vector, bool fold, class S>
-__global__ void __launch_bounds__(block_size, backward_blocks<S, fold>)
+__global__ void __launch_bounds__(block_size)
     backward_kernel(Plan plan, const S* grad, const S* source, const Arithmetic<S>* alpha,
                     Arithmetic<S> alpha_value, S* dx, Sum<Arithmetic<S>>* partials) {
   using T = Arithmetic<S>;

@@ -8,12 +8,12 @@
 namespace elulayer::cuda {
 namespace {
 
-// Blocks that keep the largest device busy; more than it runs at a time, so that the last ones to
-// end matter little.
-constexpr std::int64_t enough_blocks = 4096;
-// Rows that a thread takes where there are enough: its partial sum is small beside what it reads.
-constexpr std::int64_t enough_rows = 8;
+// Fewer blocks leave parts of a large device idle; more than the others need work to add up.
+constexpr std::int64_t least_blocks = 1024;
+constexpr std::int64_t most_blocks = 32768;
 constexpr std::int64_t most_slabs = 65535;  // blockIdx.y
+// Rows that a thread takes where there are enough: reading its alphas is little work beside them.
+constexpr std::int64_t enough_rows = 8;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return a / b + (a % b != 0); }
 
@@ -35,15 +35,24 @@ void go_by_planes(Plan& plan, Shape shape) {
   plan.block_y = 1;
   // A plane may begin within a vector and end within another.
   const std::int64_t steps = ceil_div(shape.inner + plan.vector - 1, plan.tile_columns());
-  const std::int64_t wanted = ceil_div(enough_blocks, plan.rows);
-  const std::int64_t parts = std::min(wanted, std::max<std::int64_t>(1, steps / enough_rows));
+  const std::int64_t wanted = ceil_div(4 * least_blocks, plan.rows);
+  const std::int64_t parts = std::min(wanted, std::max<std::int64_t>(1, steps / 2));
   plan.slab_rows = ceil_div(steps, parts);
   plan.tiles = static_cast<int>(ceil_div(steps, plan.slab_rows));
   plan.slabs = 1;
   grid_extent(plan.grid_x(), shape);
 }
 
-void go_by_columns(Plan& plan, Shape shape) {
+// The rows of a slab for which writing and reading its partial sums, of 8 or, in double, 32 bytes,
+// is a fiftieth of reading two arrays and writing one.
+std::int64_t rows_for_partials(const Plan& plan, int element_size) {
+  const std::int64_t partials =
+      plan.joined * plan.channels + plan.columns / (plan.vector * block_size) + 1;
+  const std::int64_t bytes = element_size == sizeof(double) ? 32 : 8;
+  return ceil_div(50 * 2 * bytes * partials, 3 * element_size * plan.columns);
+}
+
+void go_by_columns(Plan& plan, Shape shape, int element_size) {
   const std::int64_t row = shape.channels * shape.inner;
   while (row * plan.joined % plan.vector != 0 && plan.joined < shape.outer) {
     plan.joined *= 2;
@@ -53,21 +62,29 @@ void go_by_columns(Plan& plan, Shape shape) {
   plan.columns = row * plan.joined;
   plan.folded = shape.inner % plan.vector == 0;
 
+  // A block as wide as it can be, so that blocks side by side go through memory in one direction;
+  // high where slabs are.
   const std::int64_t vectors = ceil_div(plan.columns, plan.vector);
-  plan.block_x = 32;  // vectors of 16 bytes: 512 bytes of neighbours
-  while (plan.block_x < block_size && plan.rows * plan.block_x < 4 * block_size) {
-    plan.block_x *= 2;
+  std::int64_t slab_rows = std::max(enough_rows, rows_for_partials(plan, element_size));
+  plan.block_y = 1;
+  while (plan.block_y < 8 && 2 * enough_rows * plan.block_y <= slab_rows) {
+    plan.block_y *= 2;
   }
+  plan.block_x = block_size / plan.block_y;
   while (plan.block_x > 1 && plan.block_x / 2 >= vectors) {
     plan.block_x /= 2;
   }
   plan.block_y = block_size / plan.block_x;
   plan.tiles = grid_extent(ceil_div(vectors, plan.block_x), shape);
 
-  const std::int64_t wanted = ceil_div(enough_blocks, plan.tiles);
-  const std::int64_t possible = std::max<std::int64_t>(1, plan.rows / (plan.block_y * enough_rows));
-  plan.slab_rows = ceil_div(plan.rows, std::min({wanted, possible, most_slabs}));
-  plan.slabs = static_cast<int>(ceil_div(plan.rows, plan.slab_rows));
+  slab_rows = std::max({slab_rows, enough_rows * plan.block_y, ceil_div(plan.rows, most_slabs),
+                        ceil_div(plan.rows, ceil_div(most_blocks, plan.tiles))});
+  while (plan.tiles * ceil_div(plan.rows, slab_rows) < least_blocks &&
+         slab_rows > 2 * plan.block_y) {
+    slab_rows = ceil_div(slab_rows, 2);
+  }
+  plan.slab_rows = slab_rows;
+  plan.slabs = static_cast<int>(ceil_div(plan.rows, slab_rows));
 }
 
 }  // namespace
@@ -79,11 +96,11 @@ Plan make_plan(Shape shape, int element_size, bool aligned) {
   plan.inner = shape.inner;
   plan.joined = 1;
   plan.vector = aligned ? 16 / element_size : 1;
-  constexpr std::int64_t few_rows = 8;
-  if (shape.outer < few_rows && shape.inner >= enough_rows * block_size * plan.vector) {
+  constexpr std::int64_t least_steps = 4;
+  if (shape.inner >= least_steps * block_size * plan.vector) {
     go_by_planes(plan, shape);
   } else {
-    go_by_columns(plan, shape);
+    go_by_columns(plan, shape, element_size);
   }
   return plan;
 }

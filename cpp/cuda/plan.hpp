@@ -1,14 +1,14 @@
 // How a GPU goes through an (outer, channels, inner) array: the same for every device, since the
 // shape of alpha's reduction follows from it.
 //
-// By columns, the usual way. The array is a matrix of `outer` rows and channels * inner columns; a
+// By columns. The array is a matrix of `outer` rows and channels * inner columns; a
 // block of threads takes a tile of neighbouring columns over a slab of rows. A thread takes one
 // vector of columns, whose alphas it keeps, and every block_y-th row of the slab: there is no
 // division in the loop, and rows of 49 elements or of 1 are like any other. Where rows do not begin
 // at multiples of 16 bytes, as many are joined to one as it takes.
 //
-// By planes, where there are few rows and `inner` is large. A block takes a part of one plane of
-// `inner` elements, all of one alpha.
+// By planes, where `inner` is large. A block takes a part of one plane of `inner` elements, all of
+// one alpha, or all of it.
 #pragma once
 
 #include <cstdint>

@@ -100,9 +100,14 @@ def view(value: Any, name: str, device: int, stream: int) -> View:
             f"{name} is on CUDA device {place} and the first argument on device {device}; "
             "arrays of one device are taken"
         )
-    if hasattr(value, "__dlpack__"):
-        return _by_dlpack(value, name, device, stream)
-    return _by_interface(value, name, device, stream)
+    by_dlpack = hasattr(value, "__dlpack__")
+    taken = (_by_dlpack if by_dlpack else _by_interface)(value, name, device, stream)
+    if taken.pointer % taken.layout.itemsize:
+        raise ValueError(
+            f"{name} begins at the address {taken.pointer:#x}, which is no multiple of the "
+            f"{taken.layout.itemsize} bytes of {taken.dtype}; copy it first"
+        )
+    return taken
 
 
 def _by_dlpack(value: Any, name: str, device: int, stream: int) -> View:

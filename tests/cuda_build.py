@@ -1,0 +1,32 @@
+"""Builds of the CUDA unit."""
+
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def configure(folder, *definitions, **options):
+    command = ["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", *definitions]
+    return subprocess.run(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )
+
+
+def build(folder, choice):
+    """The static library, built in `folder`; a warning is an error."""
+    done = configure(folder, f"-DELULAYER_CUDA={choice}", "-DELULAYER_WERROR=ON")
+    assert done.returncode == 0, done.stdout
+    assert f"CUDA unit: {choice}" in done.stdout
+    built = subprocess.run(
+        ["cmake", "--build", str(folder), "--target", "elulayer_cuda"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert built.returncode == 0, built.stdout
+    return folder / "cpp/cuda/libelulayer_cuda.a"
