@@ -1,10 +1,14 @@
 """The CUDA unit, as far as it can be tested without a device: it compiles; how it is switched."""
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import elulayer._cuda
 from cuda_build import ROOT, build, configure
 
 pytestmark = pytest.mark.skipif(
@@ -48,3 +52,26 @@ def test_it_compiles_without_cuda(tmp_path):
 def test_it_compiles(cuda_library):
     """For all devices; a warning, a spilled register or local memory would be an error."""
     assert cuda_library.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads the libraries as Linux names them")
+def test_the_extension_needs_no_cuda_library():
+    """It is imported where there is no driver, beside packages with a CUDA runtime of their own."""
+    extension = elulayer._cuda.__file__
+    if shutil.which("readelf") is None:
+        pytest.skip("readelf, of the binutils, is not installed")
+
+    def lines(option, word):
+        out = subprocess.run(
+            ["readelf", "--wide", option, extension], check=True, capture_output=True, text=True
+        ).stdout
+        return [line for line in out.splitlines() if word in line]
+
+    needed = lines("--dynamic", "(NEEDED)")
+    assert any("libc." in line for line in needed)
+    assert not [line for line in needed if "libcu" in line or "libnv" in line]
+    symbols = [line.split() for line in lines("--dyn-syms", "GLOBAL")]
+    exported = [fields[7] for fields in symbols if fields[6] != "UND"]
+    assert exported == ["PyInit__cuda"]
+    undefined = [fields[7] for fields in symbols if fields[6] == "UND"]
+    assert not [name for name in undefined if name.startswith("cu")]
