@@ -11,6 +11,7 @@ import importlib.util
 import subprocess
 import sys
 import types
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,8 @@ class Array:
         root = host if host.base is None else host.base
         self.begin = root.ctypes.data
         gpu.controls.emulator_add_array(self.begin, root.nbytes, device)
+        end = weakref.finalize(root, gpu.controls.emulator_remove_array, self.begin)
+        end.atexit = False
 
     @property
     def shape(self):
@@ -123,6 +126,7 @@ class DLPackArray(Array):
 
     version = 1
     max_versions = True
+    address = None  # instead of the elements'
 
     def __dlpack_device__(self):
         return 2, self.device_number
@@ -140,8 +144,8 @@ class DLPackArray(Array):
         versioned = self.max_versions
         managed = _Versioned() if versioned else _Managed()
         tensor = managed.tensor
-        tensor.data = self.host.ctypes.data - 16
-        tensor.byte_offset = 16
+        tensor.data = self.host.ctypes.data - 16 if self.address is None else self.address
+        tensor.byte_offset = 16 if self.address is None else 0
         tensor.device_type, tensor.device_id = 2, self.device_number
         tensor.ndim = ndim
         tensor.code, tensor.bits, tensor.lanes = _CODES[kind], self.host.itemsize * 8, 1
@@ -192,15 +196,20 @@ class _Functions:
     def __init__(self, gpu, array_type):
         self.gpu, self.array_type = gpu, array_type
         self.stream = 0
-        self.device = 0
+
+    @property
+    def device(self):
+        return self.gpu.device
 
     @contextlib.contextmanager
     def switched(self, stream=None, device=None):
-        before = self.stream, self.device
+        before = self.stream, self.gpu.device
         self.stream = self.stream if stream is None else stream
-        self.device = self.device if device is None else device
-        yield
-        self.stream, self.device = before
+        self.gpu.device = self.gpu.device if device is None else device
+        try:
+            yield
+        finally:
+            self.stream, self.gpu.device = before
 
     def new(self, host, dtype=None):
         ctypes.memset(host.ctypes.data, 0xFF, host.nbytes)  # NaN: what is not written shows
@@ -226,10 +235,27 @@ def torch_library(gpu):
 
     class Tensor(DLPackArray):
         requires_grad = False
+        negative = False
+        inference = False
+        _version = 0
+
+        def __dlpack__(self, *, stream=None, **options):
+            if self.device_number != functions.device:
+                raise BufferError("Can't export tensors on a different CUDA device index")
+            return super().__dlpack__(stream=stream, **options)
 
         @property
         def device(self):
             return f"cuda:{self.device_number}"
+
+        def is_neg(self):
+            return self.negative
+
+        def is_inference(self):
+            return self.inference
+
+        def data_ptr(self):
+            return self.host.ctypes.data
 
         def clone(self):
             return functions.copy(self)
@@ -253,6 +279,13 @@ def torch_library(gpu):
         assert device == f"cuda:{functions.device}"
         return functions.empty(shape, np.dtype(dtype).name)
 
+    def increment_version(tensor):
+        assert not tensor.inference
+        tensor._version += 1
+
+    torch.autograd = types.SimpleNamespace(
+        graph=types.SimpleNamespace(increment_version=increment_version)
+    )
     torch.empty = empty
     torch.randn = lambda *shape, device: Tensor(
         gpu, np.random.default_rng(0).normal(size=shape).astype(np.float32)
@@ -268,11 +301,15 @@ def torch_library(gpu):
 
 
 def cupy_library(gpu):
-    """What elulayer calls of CuPy; its arrays have the interface alone."""
+    """What elulayer calls of CuPy."""
     cupy = types.ModuleType("cupy")
     cupy.cuda = types.ModuleType("cupy.cuda")
 
-    class ndarray(InterfaceArray):  # noqa: N801
+    class ndarray(DLPackArray):  # noqa: N801
+        @property
+        def data(self):
+            return types.SimpleNamespace(ptr=self.host.ctypes.data)
+
         def copy(self, order):
             assert order == "K"
             return functions.copy(self)
@@ -301,12 +338,38 @@ def cupy_library(gpu):
         def __exit__(self, *error):
             functions.stream = self.before
 
+        @classmethod
+        def from_external(cls, stream):
+            version, handle = stream.__cuda_stream__()
+            assert version == 0
+            return cls(handle)
+
     Stream.null = Stream(0)
     cupy.cuda.Stream = Stream
-    cupy.cuda.ExternalStream = Stream
     cupy.cuda.get_current_stream = lambda: Stream(functions.stream)
     cupy.cuda.Device = lambda device: functions.switched(device=device)
     return cupy
+
+
+def numba_library(gpu):
+    """What elulayer calls of Numba; its arrays have the interface alone."""
+    cuda = types.ModuleType("numba.cuda")
+
+    class DeviceNDArray(InterfaceArray):
+        pass
+
+    DeviceNDArray.__module__ = "numba.cuda.cudadrv.devicearray"
+    functions = _Functions(gpu, DeviceNDArray)
+    cuda.functions = functions
+    cuda.device_array_like = functions.empty_like
+    cuda.device_array = lambda shape, dtype: functions.empty(shape, dtype)
+
+    class Devices:
+        def __getitem__(self, device):
+            return functions.switched(device=device)
+
+    cuda.gpus = Devices()
+    return cuda
 
 
 def standard_library(gpu):
@@ -353,9 +416,11 @@ class Gpu:
     def __init__(self, extension, controls):
         self.extension, self.controls = extension, controls
         self.lines = []
+        self.device = 0  # the libraries' current one
         controls.emulator_reset()
         self.torch = torch_library(self)
         self.cupy = cupy_library(self)
+        self.numba = numba_library(self)
         self.standard = standard_library(self)
 
     def note(self, line):

@@ -35,12 +35,14 @@ def gpu(built, monkeypatch):
     machine = emulated_gpu.Gpu(*built)
     monkeypatch.setattr(loader, "load", lambda: machine.extension)
     monkeypatch.setattr(loader, "unavailable", lambda: None)
-    for name in ("torch", "cupy"):
-        monkeypatch.setitem(sys.modules, name, getattr(machine, name))
+    for name, module in (("torch", "torch"), ("cupy", "cupy"), ("numba", "numba.cuda")):
+        monkeypatch.setitem(sys.modules, module, getattr(machine, name))
     yield machine
     assert emulated_gpu.exported() == 0, "what was exported has been given back"
     assert machine.controls.emulator_events_alive() == 0
     assert machine.controls.emulator_current_device() == 0, "the device is restored"
+    assert machine.device == 0
+    assert machine.controls.emulator_last_error() == 0, "no error is left for others to find"
 
 
 class Emulated:
@@ -62,7 +64,22 @@ class Emulated:
         return array.host.view(ml_dtypes.bfloat16) if array.dtype_name == "bfloat16" else array.host
 
     def has(self, dtype):
-        return dtype != "bfloat16" or self.type is not self.gpu.cupy.ndarray
+        return dtype != "bfloat16" or self.library in (self.gpu.torch, self.gpu.standard)
+
+    def new_stream(self):
+        return 40
+
+    def current(self, stream):
+        return self.library.functions.switched(stream=stream)
+
+    def delay(self):
+        """Emulated work is done at once."""
+
+    def write(self, array, values):
+        array.host[...] = values.host
+
+    def finish(self):
+        """Nothing is left to do."""
 
 
 class Torch:
@@ -92,6 +109,21 @@ class Torch:
     def has(self, dtype):
         return True
 
+    def new_stream(self):
+        return self.torch.cuda.Stream()
+
+    def current(self, stream):
+        return self.torch.cuda.stream(stream)
+
+    def delay(self):
+        self.torch.cuda._sleep(50_000_000)  # cycles
+
+    def write(self, array, values):
+        array.copy_(values)
+
+    def finish(self):
+        self.torch.cuda.synchronize()
+
 
 class CuPy:
     """Arrays of CuPy on a real device."""
@@ -110,6 +142,23 @@ class CuPy:
     def has(self, dtype):
         return dtype != "bfloat16"
 
+    def new_stream(self):
+        return self.cupy.cuda.Stream(non_blocking=True)
+
+    def current(self, stream):
+        return stream
+
+    def delay(self):
+        work = self.cupy.ones(1 << 26, self.cupy.float32)
+        for _ in range(50):
+            self.cupy.sin(work, out=work)
+
+    def write(self, array, values):
+        array[...] = values
+
+    def finish(self):
+        self.cupy.cuda.Device().synchronize()
+
 
 def keep_strides(host):
     """Return a copy with the memory order of `host`, whose base is its own memory."""
@@ -119,12 +168,24 @@ def keep_strides(host):
 REAL = ["torch", "cupy"] if el.cuda_info().available else []
 
 
-@pytest.fixture(params=["emulated torch", "emulated cupy", "emulated standard", *REAL])
-def library(request):
-    kind, _, name = request.param.rpartition(" ")
+EMULATED = ["emulated torch", "emulated cupy", "emulated numba", "emulated standard"]
+
+
+def make_library(request, which):
+    kind, _, name = which.rpartition(" ")
     if kind:
         return Emulated(request.getfixturevalue("gpu"), name)
     return Torch() if name == "torch" else CuPy()
+
+
+@pytest.fixture(params=[*EMULATED, *REAL])
+def library(request):
+    return make_library(request, request.param)
+
+
+@pytest.fixture(params=["emulated ", ""] if REAL else ["emulated "])
+def torch_and_cupy(request):
+    return [make_library(request, request.param + name) for name in ("torch", "cupy")]
 
 
 def numbers(shape, dtype, seed=0):
@@ -222,11 +283,17 @@ def test_memory_orders(library):
     alpha = alphas(5, "float32")
     expected = el.elu(x, alpha)
     for order in ((0, 2, 1), (2, 1, 0)):
-        there = library.array(np.copy(x.transpose(order)).transpose(np.argsort(order)))
+        turned = np.ascontiguousarray(x.transpose(order)).transpose(np.argsort(order))
+        assert turned.strides != x.strides
+        there = library.array(turned)
         z = el.elu(there, library.array(alpha))
         assert same_bits(library.numpy(z), expected)
-        assert library.numpy(z).strides == el.elu(library.numpy(there), alpha).strides
+        assert library.numpy(z).strides == turned.strides
         grad = numbers((4, 5, 6), "float32", 3)  # in C order, unlike x
+        if isinstance(library, Emulated) and library.library is library.gpu.numba:
+            arguments = library.array(grad), there, library.array(alpha)
+            refused(ValueError, "Numba", *arguments, function=el.elu_backward)
+            continue
         dx, _ = el.elu_backward(library.array(grad), there, library.array(alpha))
         assert same_bits(library.numpy(dx), el.elu_backward(grad, x, alpha)[0])
 
@@ -268,12 +335,51 @@ def test_two_runs_have_the_same_bits(library):
 
 
 def test_one_library_and_another(gpu):
-    """The first array's library makes what is new; the others are only read."""
+    """The first array's library makes what is new; the others' next work comes after the call."""
     torch, cupy = Emulated(gpu, "torch"), Emulated(gpu, "cupy")
+    gpu.torch.functions.stream, gpu.cupy.functions.stream = 40, 50
     x, alpha = numbers((3, 4), "float32"), alphas(4, "float32")
     z = el.elu(cupy.array(x), torch.array(alpha))
     assert type(z) is gpu.cupy.ndarray
     assert same_bits(cupy.numpy(z), el.elu(x, alpha))
+    *_, launch, event, wait = gpu.log()
+    assert launch == "launch on 50 of device 0"
+    assert event.endswith(" after 50")
+    assert wait == f"40 waits for {event.removesuffix(' after 50')}"
+    out = torch.array(np.empty_like(x))
+    assert el.elu(cupy.array(x), 1.0, out=out) is out
+    assert gpu.log()[-1].startswith("40 waits for event")
+
+
+def test_a_library_that_is_not_known(gpu):
+    """What it does next with the memory is ordered after nothing: the call waits."""
+    alpha = emulated_gpu.DLPackArray(gpu, alphas(4, "float32"))
+    x = numbers((3, 4), "float32")
+    z = el.elu(Emulated(gpu, "torch").array(x), alpha)
+    assert same_bits(z.host, el.elu(x, alpha.host))
+    assert gpu.log()[-1] == "synchronize 1"
+
+
+def test_another_library_s_arrays_are_not_copied(gpu):
+    torch, cupy = Emulated(gpu, "torch"), Emulated(gpu, "cupy")
+    x = torch.array(numbers((3, 4), "float32"))
+    alpha = cupy.array(alphas(8, "float32"))
+    alpha.host = alpha.host[::2]
+    refused(TypeError, "alpha is a cupy.*ndarray whose memory would have to be copied", x, alpha)
+    grad = cupy.array(np.asfortranarray(numbers((3, 4), "float32")))
+    refused(TypeError, "grad is a cupy.*would have", grad, x, function=el.elu_backward)
+
+
+def test_autograd_is_told_what_is_written(gpu):
+    library = Emulated(gpu, "torch")
+    x, z = library.array(numbers((3, 4), "float32")), library.array(numbers((3, 4), "float32"))
+    el.elu(x, out=z)
+    assert (x._version, z._version) == (0, 1)
+    el.elu_backward(x, x, out=x)
+    assert x._version == 1
+    x.inference = True
+    el.elu(x, out=x)
+    assert x._version == 1
 
 
 def test_the_readme_s_example(gpu):
@@ -353,6 +459,9 @@ def test_overlaps_are_refused(gpu):
     out.host = whole[1:]
     x2 = library.array(numbers((4, 4), "float32"))
     refused(ValueError, "out overlaps alpha", x2, alpha, out=out)
+    row = library.array(numbers((1, 4), "float32"))
+    out.host = alpha.host[None]
+    refused(ValueError, "out overlaps alpha", row, alpha, out=out)
 
 
 def test_read_only_outputs(gpu):
@@ -387,11 +496,53 @@ def test_unreadable_arrays(gpu):
     refused(
         ValueError, "x begins at the address 0x.*, which is no multiple of the 4 bytes", crooked
     )
-    masked = Emulated(gpu, "cupy").array(numbers((3, 4), "float32"))
+    masked = Emulated(gpu, "numba").array(numbers((3, 4), "float32"))
     masked.mask = object()
     refused(TypeError, "x is a masked array", masked)
-    swapped = Emulated(gpu, "cupy").array(numbers((3, 4), "float32").astype(">f4"))
+    swapped = Emulated(gpu, "numba").array(numbers((3, 4), "float32").astype(">f4"))
     refused(TypeError, "x has dtype >f4", swapped)
+    elsewhere = Emulated(gpu, "numba").array(numbers((3, 4), "float32"))
+    gpu.controls.emulator_remove_array(elsewhere.begin)
+    refused(TypeError, "x, .*, gives the address 0x.*, which is in the memory of no", elsewhere)
+
+
+def test_arrays_without_memory(gpu):
+    """Such as PyTorch's distributed tensors: a null pointer would be alpha's absence."""
+    library = Emulated(gpu, "torch")
+    x, empty = library.array(numbers((3, 4), "float32")), library.array(alphas(4, "float32"))
+    empty.address = 0
+    message = "is a torch.*Tensor that gives no address for its 4 elements"
+    refused(TypeError, f"alpha {message}", x, empty)
+    refused(TypeError, f"x {message}", empty)
+    refused(TypeError, f"out {message}", library.array(alphas(4, "float32")), out=empty)
+
+
+def test_negated_views(gpu):
+    library = Emulated(gpu, "torch")
+    x = library.array(numbers((3, 4), "float32"))
+    x.negative = True
+    refused(ValueError, r"x is a view that negates.*x\.resolve_neg\(\) is taken", x)
+
+
+def test_producers_that_fail(gpu):
+    """CUDA's errors stay what they are; arrays of several devices are not of one."""
+
+    class Broken(emulated_gpu.DLPackArray):
+        def __dlpack__(self, **options):
+            raise RuntimeError("an illegal memory access was encountered")
+
+    alpha = Broken(gpu, alphas(4, "float32"))
+    x = Emulated(gpu, "torch").array(numbers((3, 4), "float32"))
+    refused(RuntimeError, "alpha, .*Broken, cannot be read: an illegal memory", x, alpha)
+
+    class Sharded:
+        def __array__(self, dtype=None, copy=None):
+            return numbers((3, 4), "float32")
+
+        def __dlpack_device__(self):
+            raise BufferError("only supported for unsharded arrays")
+
+    assert same_bits(el.elu(Sharded()), el.elu(numbers((3, 4), "float32")))
 
 
 def test_libraries_that_cannot_make_results(gpu):
@@ -400,12 +551,55 @@ def test_libraries_that_cannot_make_results(gpu):
 
     x = Array(gpu, numbers((3, 4), "float32"))
     Array.__module__ = "jaxlib._jax"
-    refused(TypeError, "whose library has no arrays that can be written", x)
+    refused(TypeError, "x is .* whose library has no arrays that can be written; torch", x)
+    tensor = Emulated(gpu, "torch").array(numbers((3, 4), "float32"))
+    refused(TypeError, "out is .* whose library has no arrays that can be", tensor, out=x)
     Array.__module__ = "somewhere"
     refused(TypeError, "x is a somewhere.*; arrays of PyTorch, CuPy, Numba", x)
 
 
 # Streams and devices -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_work_in_streams(library, own):
+    """What is read has been written late, in the current stream."""
+    host, alpha = numbers((64, 32, 49), "float32"), alphas(32, "float32")
+    x, written = library.array(np.zeros_like(host)), library.array(host)
+    alpha_ = library.array(alpha)
+    stream = library.new_stream() if own else None
+    library.finish()
+    with library.current(library.new_stream()):
+        library.delay()
+        library.write(x, written)
+        z = el.elu(x, alpha_, stream=stream)
+        dx, dalpha = el.elu_backward(x, x, alpha_, stream=stream)
+    library.finish()
+    assert same_bits(library.numpy(z), el.elu(host, alpha))
+    expected_dx, expected_dalpha = el.elu_backward(host, host, alpha)
+    assert same_bits(library.numpy(dx), expected_dx)
+    assert_close(library.numpy(dalpha), expected_dalpha, host, host)
+
+
+def test_work_in_streams_of_two_libraries(torch_and_cupy):
+    """One library writes late, and writes again when the other's call has returned."""
+    for first, second in (torch_and_cupy, torch_and_cupy[::-1]):
+        host, alpha = numbers((64, 32, 49), "float32"), alphas(32, "float32")
+        x, out = first.array(host), second.array(np.zeros_like(host))
+        alpha_, written = second.array(np.zeros_like(alpha)), second.array(alpha)
+        zeros, copy = second.array(np.zeros_like(alpha)), second.array(np.zeros_like(host))
+        first.finish()
+        second.finish()
+        with second.current(second.new_stream()), first.current(first.new_stream()):
+            second.delay()
+            second.write(alpha_, written)
+            first.delay()
+            el.elu(x, alpha_, out=out)
+            second.write(copy, out)
+            second.write(alpha_, zeros)
+        first.finish()
+        second.finish()
+        assert same_bits(second.numpy(copy), el.elu(host, alpha))
 
 
 def test_the_current_stream(gpu):
@@ -441,9 +635,19 @@ def test_a_stream_of_ones_own(gpu, name):
     assert library.library.functions.stream == 40
 
 
+def test_the_default_stream_as_ones_own(gpu):
+    for name in ("torch", "cupy"):
+        library = Emulated(gpu, name)
+        x = library.array(numbers((3, 4), "float32"))
+        library.library.functions.stream = 40
+        for stream in (0, 1):
+            el.elu(x, 1.0, stream=stream)
+            assert "launch on 1 of device 0" in gpu.log()
+
+
 def test_a_producer_s_stream(gpu):
     """The interface names the stream that the data come from."""
-    library = Emulated(gpu, "cupy")
+    library = Emulated(gpu, "numba")
     x = library.array(numbers((3, 4), "float32"))
     x.stream = 60
     el.elu(x, 1.0)
@@ -453,6 +657,7 @@ def test_a_producer_s_stream(gpu):
 
 
 def test_an_unknown_stream_is_waited_for(gpu):
+    """Also where one is given, and where a launch fails: the library may use the memory again."""
     library = Emulated(gpu, "standard")
     x = library.array(numbers((3, 4), "float32"))
     el.elu(x, 1.0)
@@ -460,7 +665,10 @@ def test_an_unknown_stream_is_waited_for(gpu):
     el.elu(x, 1.0, stream=50)
     log = gpu.log()
     assert "launch on 50 of device 0" in log
-    assert not [line for line in log if line.startswith("synchronize")]
+    assert log[-1] == "synchronize 50"
+    gpu.controls.emulator_fail(0, 719)
+    refused(RuntimeError, "unspecified launch failure", x, 1.0)
+    assert gpu.log()[-1] == "synchronize 1"
 
 
 def test_stream_objects(gpu):
@@ -477,6 +685,7 @@ def test_stream_objects(gpu):
 
     streams = (
         50,
+        np.int64(50),
         Protocol(),
         Numba(),
         gpu.cupy.cuda.Stream(50),
@@ -502,6 +711,24 @@ def test_another_device(gpu):
         assert z.device_number == 1
         assert gpu.controls.emulator_current_device() == 0
         assert library.library.functions.device == 0
+
+
+def test_a_current_device_of_ones_own(gpu):
+    """It is the current one again, whatever device the arrays are on."""
+    library = Emulated(gpu, "standard")
+    gpu.controls.emulator_set_current_device(1)
+    el.elu(library.array(numbers((3, 4), "float32"), 0), 1.0)
+    assert "launch on 1 of device 0" in gpu.log()
+    assert gpu.controls.emulator_current_device() == 1
+    gpu.controls.emulator_set_current_device(0)
+
+
+def test_a_failure_is_not_the_next_call_s(gpu):
+    x = Emulated(gpu, "torch").array(numbers((3, 4), "float32"))
+    with pytest.raises(RuntimeError, match="choosing a device"):
+        gpu.extension.order(7, 1, 40)
+    assert gpu.controls.emulator_last_error() == 0
+    el.elu(x, 1.0)
 
 
 def test_a_launch_that_fails(gpu):

@@ -1,7 +1,11 @@
 #include "imported.hpp"
 
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "dlpack.hpp"
 
@@ -101,10 +105,23 @@ py::dict import_dlpack(const py::capsule& capsule) {
                        "' was given; one of DLPack is taken, and once only");
 }
 
+// A NumPy array of this shape and these strides, in elements, that is not to be read: its memory is
+// one element.
+py::array layout(const std::vector<py::ssize_t>& shape, std::vector<py::ssize_t> strides,
+                 py::ssize_t item_size) {
+  static double memory;
+  for (py::ssize_t& stride : strides) {
+    stride *= item_size;
+  }
+  const py::capsule owner(&memory);  // without one, pybind11 would copy
+  return {py::dtype("f" + std::to_string(item_size)), shape, strides, &memory, owner};
+}
+
 }  // namespace
 
 void register_imported(py::module_& m) {
   m.def("import_dlpack", &import_dlpack, py::arg("capsule"));
+  m.def("layout", &layout, py::arg("shape"), py::arg("strides"), py::arg("item_size"));
 }
 
 }  // namespace elulayer::bindings

@@ -30,19 +30,19 @@ void backward(const T* grad, const T* source, Alphas<Arithmetic<T>> alpha, T* dx
   auto* const partials = static_cast<Partial*>(workspace);
   const int sums_of_thread = plan.folded ? 1 : plan.vector;
   const auto shared = sizeof(Partial) * static_cast<std::size_t>(block_size * sums_of_thread);
-  launch(kernel_for<Source, T>(plan), grid_of(plan), block_size, shared, stream, plan, grad, source,
-         alpha.array, alpha.value, dx, partials);
-  check_launch(name);
+  check(launch(kernel_for<Source, T>(plan), grid_of(plan), block_size, shared, stream, plan, grad,
+               source, alpha.array, alpha.value, dx, partials),
+        name);
   constexpr std::int64_t few = 8 * warp_size;
   const bool by_warps = plan.partials_of_channel() <= few;
   const auto combine = by_warps ? &combine_kernel<Source, warp_size, Arithmetic<T>>
                                 : &combine_kernel<Source, block_size, Arithmetic<T>>;
   const std::int64_t teams = by_warps ? block_size / warp_size : 1;
   const std::int64_t blocks = std::min((shape.channels + teams - 1) / teams, combine_blocks);
-  launch(combine, dim3(static_cast<unsigned>(blocks)), block_size,
-         sizeof(Partial) * (block_size / warp_size), stream, plan,
-         static_cast<const Partial*>(partials), alpha.array, alpha.value, dalpha);
-  check_launch(name);
+  check(launch(combine, dim3(static_cast<unsigned>(blocks)), block_size,
+               sizeof(Partial) * (block_size / warp_size), stream, plan,
+               static_cast<const Partial*>(partials), alpha.array, alpha.value, dalpha),
+        name);
 }
 
 }  // namespace

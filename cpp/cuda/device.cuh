@@ -80,9 +80,14 @@ __device__ void narrow(const float (&values)[vector], S (&results)[vector]) {
 
 // kernel(arguments...) by blocks of `threads`, in a stream.
 template <class... Parameters, class... Arguments>
-void launch(void (*kernel)(Parameters...), dim3 grid, int threads, std::size_t shared_bytes,
-            cudaStream_t stream, const Arguments&... arguments) {
-  kernel<<<grid, static_cast<unsigned>(threads), shared_bytes, stream>>>(arguments...);
+cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, int threads, std::size_t shared_bytes,
+                   cudaStream_t stream, const Arguments&... arguments) {
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = stream;
+  return cudaLaunchKernelEx(&config, kernel, arguments...);
 }
 
 }  // namespace

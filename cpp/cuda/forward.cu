@@ -11,9 +11,9 @@ void elu(const T* x, Alphas<Arithmetic<T>> alpha, T* z, Shape shape, Stream stre
   }
   const Plan plan = plan_for(shape, sizeof(T), {x, z});
   const auto kernel = plan.vector == 1 ? &forward_kernel<1, T> : &forward_kernel<vector_of<T>, T>;
-  launch(kernel, grid_of(plan), block_size, 0, static_cast<cudaStream_t>(stream), plan, x,
-         alpha.array, alpha.value, z);
-  check_launch("elu");
+  check(launch(kernel, grid_of(plan), block_size, 0, static_cast<cudaStream_t>(stream), plan, x,
+               alpha.array, alpha.value, z),
+        "elu");
 }
 
 template <class T>
@@ -24,9 +24,9 @@ void elu_with_memory(const T* x, Alphas<Arithmetic<T>> alpha, T* z, T* memory, S
   }
   const Plan plan = plan_for(shape, sizeof(T), {x, z, memory});
   const auto kernel = plan.vector == 1 ? &remember_kernel<1, T> : &remember_kernel<vector_of<T>, T>;
-  launch(kernel, grid_of(plan), block_size, 0, static_cast<cudaStream_t>(stream), plan, x,
-         alpha.array, alpha.value, z, memory);
-  check_launch("elu_with_memory");
+  check(launch(kernel, grid_of(plan), block_size, 0, static_cast<cudaStream_t>(stream), plan, x,
+               alpha.array, alpha.value, z, memory),
+        "elu_with_memory");
 }
 
 ELULAYER_FOR_ELEMENT_TYPES(ELULAYER_INSTANTIATE_FORWARD)

@@ -10,11 +10,9 @@ namespace elulayer::cuda {
 
 inline void check(cudaError_t status, const char* what) {
   if (status != cudaSuccess) {
+    cudaGetLastError();  // takes the error back: a later launch is not to blame
     throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(status));
   }
 }
-
-// Of the launch before it.
-inline void check_launch(const char* what) { check(cudaGetLastError(), what); }
 
 }  // namespace elulayer::cuda

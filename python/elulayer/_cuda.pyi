@@ -1,4 +1,8 @@
+from collections.abc import Sequence
 from typing import Any, TypedDict
+
+import numpy as np
+import numpy.typing as npt
 
 class _Device(TypedDict):
     name: str
@@ -20,6 +24,9 @@ class _Imported(TypedDict):
     owner: object
 
 def import_dlpack(capsule: Any) -> _Imported: ...
+def layout(
+    shape: Sequence[int], strides: Sequence[int], item_size: int
+) -> npt.NDArray[np.floating[Any]]: ...
 def elu(
     dtype: str,
     x: int,

@@ -6,7 +6,7 @@ https://nvidia.github.io/numba-cuda/user/cuda_array_interface.html
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,9 +25,12 @@ def on_gpu(value: object) -> bool:
     if isinstance(value, _HOST_TYPES):
         return False
     kind = getattr(value, "__dlpack_device__", None)
-    if kind is not None:
+    if kind is None:
+        return hasattr(value, "__cuda_array_interface__")
+    try:
         return kind()[0] in _CUDA_DEVICES
-    return hasattr(value, "__cuda_array_interface__")
+    except Exception:  # an array of several devices has none to give: NumPy may read it
+        return False
 
 
 def kind_of(value: object) -> str:
@@ -56,6 +59,8 @@ class View:
         ``_layout.py`` asks of arrays can be asked of it.
     owner : object
         Holds the memory.
+    is_copy : bool
+        Whether this is a dense copy of the argument.
     """
 
     name: str
@@ -64,8 +69,9 @@ class View:
     dtype: str
     device: int
     read_only: bool
-    layout: npt.NDArray[Any]
-    owner: Any
+    layout: npt.NDArray[Any] = field(repr=False)
+    owner: Any = field(repr=False)
+    is_copy: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -84,7 +90,13 @@ def device_of(value: Any, name: str) -> int:
         return int(kind()[1])
     pointer = _interface(value, name)["data"][0]
     # An array without elements may have no address: it is as well on the first device.
-    return int(usable(name).device_of(pointer)) if pointer else 0
+    device = int(usable(name).device_of(pointer)) if pointer else 0
+    if device < 0:
+        raise TypeError(
+            f"{name}, a {kind_of(value)}, gives the address {pointer:#x}, which is in the memory "
+            "of no CUDA device"
+        )
+    return device
 
 
 def view(value: Any, name: str, device: int, stream: int) -> View:
@@ -102,6 +114,11 @@ def view(value: Any, name: str, device: int, stream: int) -> View:
         )
     by_dlpack = hasattr(value, "__dlpack__")
     taken = (_by_dlpack if by_dlpack else _by_interface)(value, name, device, stream)
+    if not taken.pointer and taken.layout.size:
+        raise TypeError(
+            f"{name} is a {kind_of(value)} that gives no address for its {taken.layout.size} "
+            "elements; an array with memory of its own is taken"
+        )
     if taken.pointer % taken.layout.itemsize:
         raise ValueError(
             f"{name} begins at the address {taken.pointer:#x}, which is no multiple of the "
@@ -119,7 +136,10 @@ def _by_dlpack(value: Any, name: str, device: int, stream: int) -> View:
             capsule = value.__dlpack__(stream=stream)
         imported = extension.import_dlpack(capsule)
     except Exception as error:
-        raise TypeError(f"{name}, a {kind_of(value)}, cannot be read: {error}") from error
+        kind = (
+            RuntimeError if isinstance(error, RuntimeError) else TypeError
+        )  # CUDA's, or the array's
+        raise kind(f"{name}, a {kind_of(value)}, cannot be read: {error}") from error
     dtype = imported["dtype"]
     _check_dtype(dtype, name)
     return View(
@@ -129,7 +149,7 @@ def _by_dlpack(value: Any, name: str, device: int, stream: int) -> View:
         dtype=dtype,
         device=device,
         read_only=imported["read_only"],
-        layout=_layout(imported["shape"], imported["strides"], dtype),
+        layout=extension.layout(imported["shape"], imported["strides"], _ITEM_SIZES[dtype]),
         owner=imported["owner"],
     )
 
@@ -141,9 +161,10 @@ def _by_interface(value: Any, name: str, device: int, stream: int) -> View:
     typestr = str(interface["typestr"])
     dtype = np.dtype(typestr)
     _check_dtype(dtype.name if dtype.isnative else typestr, name)
+    extension = usable(name)
     producer = interface.get("stream")
     if producer is not None:
-        usable(name).order(device, int(producer), stream)
+        extension.order(device, int(producer), stream)
     pointer, read_only = interface["data"]
     strides = interface.get("strides")
     shape = tuple(interface["shape"])
@@ -154,7 +175,9 @@ def _by_interface(value: Any, name: str, device: int, stream: int) -> View:
         dtype=dtype.name,
         device=device,
         read_only=bool(read_only),
-        layout=_layout(shape, _in_elements(shape, strides, dtype.itemsize, name), dtype.name),
+        layout=extension.layout(
+            shape, _in_elements(shape, strides, dtype.itemsize, name), dtype.itemsize
+        ),
         owner=value,
     )
 
@@ -182,10 +205,3 @@ def _in_elements(
     if any(stride % itemsize for stride in strides):
         raise ValueError(f"{name} has strides {strides}; whole elements of {itemsize} bytes fit")
     return tuple(stride // itemsize for stride in strides)
-
-
-def _layout(shape: tuple[int, ...], strides: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
-    size = _ITEM_SIZES[dtype]
-    return np.lib.stride_tricks.as_strided(
-        np.empty(1, dtype=f"f{size}"), shape, tuple(stride * size for stride in strides)
-    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,14 @@ from .._arguments import alpha_dtype, in_range, kernel_shape
 from .._layout import is_dense, same_layout
 from .arrays import View, device_of, kind_of, on_gpu, view
 from .extension import usable
-from .libraries import Library, library_of, stream_handle
-
-_Shape = tuple[int, int, int]
+from .libraries import Library, find_library, is_immutable, library_of, stream_handle
 
 
 class _Call:
     """One call: its device, stream and arrays.
 
     Used as a context: inside it the library of the first array makes what is new on this stream.
-    At its end, the arrays are kept until the stream has used them.
+    At its end all libraries leave the arrays alone until the stream has used them.
     """
 
     device: int
@@ -36,29 +35,53 @@ class _Call:
         self.extension = usable(name)
         self.device = device_of(first, name)
         self.library = library_of(first, name, self.device)
-        current = self.library.current_stream()
-        self.stream = current if stream is None else stream_handle(stream, self.device)
-        self._waits = stream is None and not self.library.knows_its_stream
-        if self.stream != current:
-            self.extension.order(self.device, current, self.stream)
-        self._views: list[View] = []
+        self._current = self.library.current_stream()
+        self.stream = self._current if stream is None else stream_handle(stream, self.device)
+        self._given: list[tuple[Any, Library | None]] = []
+        self._written: tuple[Any, Library] | None = None
+        self._made: list[Any] = []  # must live until the work is in the stream
         self._contexts = ExitStack()
 
     def __enter__(self) -> _Call:
-        self._contexts.enter_context(self.library.using(self.stream))
+        if self.stream != self._current:
+            self.extension.order(self.device, self._current, self.stream)
+        self._contexts.enter_context(self.library.using(self.stream, self._current))
         return self
 
     def __exit__(self, *error: Any) -> None:
         self._contexts.close()
-        for taken in self._views:
-            self.library.keep(taken.array, self.stream)
-        if self._waits and error[0] is None:
+        if self._written is not None:
+            out, writer = self._written
+            writer.written(out)
+        if error[0] is None:
+            self._settle()
+        else:
+            with suppress(RuntimeError):  # the error that is on its way says more
+                self._settle()
+
+    def _settle(self) -> None:
+        waits = not self.library.knows_its_stream
+        others = {}
+        for array, library in self._given:
+            if library is None or not library.knows_its_stream:
+                waits = True
+            elif type(library) is not type(self.library):
+                others[type(library)] = library
+            elif self.stream != self._current:
+                library.keep(array, self.stream)
+        if waits:
             self.extension.synchronize(self.device, self.stream)
+            return
+        for library in others.values():
+            self.extension.order(self.device, self.stream, library.current_stream())
 
     def take(self, value: Any, name: str) -> View:
-        """Return the memory of an argument, or of an array that was made here."""
+        """Return the memory of an argument."""
+        library = find_library(value, self.device)
+        if library is not None:
+            library.check(value, name)
         taken = view(value, name, self.device, self.stream)
-        self._views.append(taken)
+        self._given.append((value, library))
         return taken
 
     def dense(self, value: Any, name: str) -> View:
@@ -68,7 +91,34 @@ class _Call:
             raise ValueError(f"{name} has no dimension; an array with at least one is taken")
         if is_dense(taken.layout):
             return taken
-        return self.take(self.library.dense(value), name)
+        copy = self.new(self._copier(value, name).dense(value), f"a copy of {name}")
+        if not is_dense(copy.layout):
+            raise TypeError(
+                f"{name} has strides {taken.layout.strides}, in bytes, which its library keeps in "
+                "copies; a dense array is taken"
+            )
+        return replace(copy, name=name, is_copy=True)
+
+    def new(self, array: Any, name: str) -> View:
+        """Return the memory of an array that the call's library has made here."""
+        return view(array, name, self.device, self.stream)
+
+    def empty(self, shape: tuple[int, ...], dtype: str, beside: View, name: str) -> tuple[Any, int]:
+        """Return a new array in C order, and its address."""
+        array = self.library.empty(shape, dtype, beside.array)
+        self._made.append(array)
+        address = self.library.address(array)
+        return array, self.new(array, name).pointer if address is None else address
+
+    def _copier(self, value: Any, name: str) -> Library:
+        """Return the call's library, which copies arrays of its own."""
+        if type(find_library(value, self.device)) is not type(self.library):
+            raise TypeError(
+                f"{name} is a {kind_of(value)} whose memory would have to be copied, and the first "
+                "argument is of another library; an array of that library, or in C order where "
+                "all are, is taken"
+            )
+        return self.library
 
     def like(self, value: Any, name: str, x: View) -> View:
         """Return the memory of an argument of dense x's dtype and shape, in its memory order."""
@@ -83,18 +133,23 @@ class _Call:
             )
         if same_layout(taken.layout, x.layout):
             return taken
-        return self.take(self.library.in_layout_of(x.array, value), name)
+        copy = self._copier(value, name).in_layout_of(x.array, value)
+        return replace(self.new(copy, name), is_copy=True)
 
     def result(self, out: Any, x: View, *inputs: View | None) -> View:
         """Return where a result of dense x's layout goes: `out`, or a new array."""
         if out is None:
-            new = self.take(self.library.empty_like(x.array), "the result")
+            new = self.new(self.library.empty_like(x.array), "the result")
             if not same_layout(new.layout, x.layout):
                 raise TypeError(
                     f"{x.name} has strides {x.layout.strides}, which its library gives to no new "
                     "array; copy it to C order first"
                 )
             return new
+        if is_immutable(out):
+            raise TypeError(
+                f"out is a {kind_of(out)}, whose library has no arrays that can be written"
+            )
         taken = self.take(out, "out")
         if taken.dtype != x.dtype:
             raise ValueError(f"out has dtype {taken.dtype}; the result has {x.dtype}")
@@ -105,18 +160,23 @@ class _Call:
                 f"out is read-only; the result of shape {x.shape} cannot be written to it"
             )
         if not same_layout(taken.layout, x.layout):
+            which = f"the dense copy of {x.name}" if x.is_copy else x.name
             raise ValueError(
-                f"out has strides {taken.layout.strides} and {x.name} has {x.layout.strides}, in "
+                f"out has strides {taken.layout.strides} and {which} has {x.layout.strides}, in "
                 "bytes; on a GPU they must be the same"
             )
         for other in (x, *inputs):
             if other is None or taken.pointer >= other.end or other.pointer >= taken.end:
                 continue
-            if taken.pointer != other.pointer or not same_layout(taken.layout, other.layout):
+            same = taken.pointer == other.pointer and taken.shape == other.shape
+            if not same or not same_layout(taken.layout, other.layout):
                 raise ValueError(
                     f"out overlaps {other.name}; on a GPU it is taken where it is the same memory "
                     "or apart"
                 )
+        library = find_library(out, self.device)
+        if library is not None:
+            self._written = out, library
         return taken
 
     def alpha(self, alpha: Any, x: View) -> tuple[View | None, float, tuple[int, ...]]:
@@ -140,7 +200,7 @@ class _Call:
                 f"Python numbers or {what} are taken"
             )
         if not taken.layout.flags.c_contiguous:
-            taken = self.take(self.library.dense(alpha), "alpha")
+            taken = self.new(self._copier(alpha, "alpha").dense(alpha), "alpha")
         return taken, 0.0, taken.shape
 
 
@@ -185,8 +245,9 @@ def elu_backward(
         shape = kernel_shape(from_.layout, a_shape, axis, name)
         result = call.result(out, from_, g, a)
         dtype = str(alpha_dtype(from_.layout.dtype))
-        dalpha = call.take(call.library.empty(a_shape, dtype, source), "dalpha")
-        workspace = _workspace(call, from_, shape)
+        dalpha, dalpha_address = call.empty(a_shape, dtype, from_, "dalpha")
+        doubles = -(-call.extension.workspace_bytes(from_.dtype, *shape) // 8)
+        _, workspace_address = call.empty((doubles,), "float64", from_, "the workspace")
         function = {
             "x": call.extension.elu_backward,
             "memory": call.extension.elu_backward_from_memory,
@@ -194,18 +255,10 @@ def elu_backward(
         }[name]
         function(
             *(from_.dtype, g.pointer, from_.pointer, _pointer(a), value),
-            *(result.pointer, dalpha.pointer, _pointer(workspace)),
+            *(result.pointer, dalpha_address, workspace_address),
             *(*shape, call.device, call.stream),
         )
-        return result.array, dalpha.array
-
-
-def _workspace(call: _Call, x: View, shape: _Shape) -> View | None:
-    bytes_ = call.extension.workspace_bytes(x.dtype, *shape)
-    if bytes_ == 0:
-        return None
-    doubles = -(-bytes_ // 8)
-    return call.take(call.library.empty((doubles,), "float64", x.array), "the workspace")
+        return result.array, dalpha
 
 
 def _pointer(view: View | None) -> int:

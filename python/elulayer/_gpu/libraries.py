@@ -5,8 +5,10 @@ None of them is imported here: whose array is given has been imported by its own
 
 from __future__ import annotations
 
+import operator
 import sys
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 from .arrays import kind_of
@@ -29,11 +31,14 @@ class Library:
     def __init__(self, device: int) -> None:
         self.device = device
 
+    def check(self, array: Any, name: str) -> None:
+        """Refuse an array whose memory does not hold its elements."""
+
     def current_stream(self) -> int:
         raise NotImplementedError
 
-    def using(self, stream: int) -> AbstractContextManager[Any]:
-        """Make `stream` the library's current one, and the device too."""
+    def using(self, stream: int, current: int) -> AbstractContextManager[Any]:
+        """Make `stream` the library's current one, which is `current`, and the device too."""
         raise NotImplementedError
 
     def empty_like(self, array: Any) -> Any:
@@ -44,6 +49,10 @@ class Library:
         """Return a new array beside `array`, in C order."""
         raise NotImplementedError
 
+    def address(self, array: Any) -> int | None:
+        """Return where a new array's memory is, if this stream may use it without further ado."""
+        return None
+
     def dense(self, array: Any) -> Any:
         """Return a dense copy."""
         raise NotImplementedError
@@ -53,13 +62,26 @@ class Library:
         raise NotImplementedError
 
     def keep(self, array: Any, stream: int) -> None:
-        """Leave the memory of `array` alone until `stream` has done what it has now."""
+        """Leave the memory of `array` alone until `stream` has done what it has now.
+
+        Where a library cannot, as CuPy, its users hold the arrays that another stream is given.
+        """
+
+    def written(self, array: Any) -> None:
+        """Let the library know that the elements of `array` are others now."""
 
 
 class _Torch(Library):
     @property
     def _torch(self) -> Any:
         return sys.modules["torch"]
+
+    def check(self, array: Any, name: str) -> None:
+        if array.is_neg():
+            raise ValueError(
+                f"{name} is a view that negates its elements when they are read; "
+                f"{name}.resolve_neg() is taken"
+            )
 
     def current_stream(self) -> int:
         return int(self._torch.cuda.current_stream(self.device).cuda_stream) or DEFAULT_STREAM
@@ -70,9 +92,9 @@ class _Torch(Library):
             return cuda.default_stream(self.device)
         return cuda.ExternalStream(stream, device=self.device)
 
-    def using(self, stream: int) -> AbstractContextManager[Any]:
+    def using(self, stream: int, current: int) -> AbstractContextManager[Any]:
         cuda = self._torch.cuda
-        if stream == self.current_stream():
+        if stream == current:
             same: AbstractContextManager[Any] = (
                 nullcontext() if cuda.current_device() == self.device else cuda.device(self.device)
             )
@@ -86,6 +108,9 @@ class _Torch(Library):
     def empty(self, shape: tuple[int, ...], dtype: str, array: Any) -> Any:
         return self._torch.empty(shape, dtype=getattr(self._torch, dtype), device=array.device)
 
+    def address(self, array: Any) -> int | None:
+        return int(array.data_ptr())
+
     def dense(self, array: Any) -> Any:
         return array.clone()
 
@@ -93,8 +118,22 @@ class _Torch(Library):
         return self.empty_like(x).copy_(array)
 
     def keep(self, array: Any, stream: int) -> None:
-        if isinstance(array, self._torch.Tensor) and stream != self.current_stream():
-            array.record_stream(self._stream(stream))
+        array.record_stream(self._stream(stream))
+
+    def written(self, array: Any) -> None:
+        # Autograd then refuses to use a value that it had saved and that is gone.
+        if not array.is_inference():
+            self._torch.autograd.graph.increment_version(array)
+
+
+class _Handle:
+    """A stream by the protocol of that name."""
+
+    def __init__(self, stream: int) -> None:
+        self._stream = stream
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        return 0, self._stream
 
 
 class _CuPy(Library):
@@ -106,20 +145,30 @@ class _CuPy(Library):
         with self._cupy.cuda.Device(self.device):
             return int(self._cupy.cuda.get_current_stream().ptr) or DEFAULT_STREAM
 
-    def using(self, stream: int) -> AbstractContextManager[Any]:
+    @contextmanager
+    def using(self, stream: int, current: int) -> Iterator[None]:
+        with ExitStack() as stack:
+            stack.enter_context(self._cupy.cuda.Device(self.device))
+            if stream != current:
+                stack.enter_context(self._stream(stream))
+            yield
+
+    def _stream(self, stream: int) -> Any:
         cuda = self._cupy.cuda
-        stack = ExitStack()
-        stack.enter_context(cuda.Device(self.device))
-        if stream != self.current_stream():
-            known = {DEFAULT_STREAM: cuda.Stream.null}
-            stack.enter_context(known.get(stream) or cuda.ExternalStream(stream, self.device))
-        return stack
+        if stream == DEFAULT_STREAM:
+            return cuda.Stream.null
+        if hasattr(cuda.Stream, "from_external"):
+            return cuda.Stream.from_external(_Handle(stream))
+        return cuda.ExternalStream(stream, self.device)  # before version 14
 
     def empty_like(self, array: Any) -> Any:
         return self._cupy.empty_like(array)
 
     def empty(self, shape: tuple[int, ...], dtype: str, array: Any) -> Any:
         return self._cupy.empty(shape, dtype=dtype)
+
+    def address(self, array: Any) -> int | None:
+        return int(array.data.ptr)
 
     def dense(self, array: Any) -> Any:
         return array.copy(order="K")
@@ -138,7 +187,7 @@ class _Numba(Library):
     def current_stream(self) -> int:
         return DEFAULT_STREAM  # Numba has none but the streams that are named
 
-    def using(self, stream: int) -> AbstractContextManager[Any]:
+    def using(self, stream: int, current: int) -> AbstractContextManager[Any]:
         gpu: AbstractContextManager[Any] = self._cuda.gpus[self.device]
         return gpu
 
@@ -167,7 +216,7 @@ class _ArrayApi(Library):
     def current_stream(self) -> int:
         return DEFAULT_STREAM
 
-    def using(self, stream: int) -> AbstractContextManager[Any]:
+    def using(self, stream: int, current: int) -> AbstractContextManager[Any]:
         return nullcontext()
 
     def empty_like(self, array: Any) -> Any:
@@ -191,23 +240,39 @@ _LIBRARIES: dict[str, type[Library]] = {"torch": _Torch, "cupy": _CuPy, "numba":
 _IMMUTABLE = ("jax", "jaxlib", "tensorflow")
 
 
-def library_of(array: Any, name: str, device: int) -> Library:
-    """Return the library that an array on this device is of."""
-    roots = [base.__module__.partition(".")[0] for base in type(array).__mro__]
-    for root in roots:
+def find_library(array: Any, device: int) -> Library | None:
+    """Return the library that an array on this device is of, if it is one that makes arrays."""
+    for root in _roots(array):
         if root in _LIBRARIES:
             return _LIBRARIES[root](device)
-    if any(root in _IMMUTABLE for root in roots):
+    if not is_immutable(array) and hasattr(array, "__array_namespace__"):
+        return _ArrayApi(device, array)
+    return None
+
+
+def library_of(array: Any, name: str, device: int) -> Library:
+    """Return the library that makes the results, or say which ones do."""
+    library = find_library(array, device)
+    if library is not None:
+        return library
+    if is_immutable(array):
         raise TypeError(
             f"{name} is a {kind_of(array)}, whose library has no arrays that can be written; "
             f"torch.from_dlpack({name}) or cupy.from_dlpack({name}) is taken"
         )
-    if hasattr(array, "__array_namespace__"):
-        return _ArrayApi(device, array)
     raise TypeError(
         f"{name} is a {kind_of(array)}; arrays of PyTorch, CuPy, Numba and of libraries that "
         "follow the array API standard are taken"
     )
+
+
+def is_immutable(array: Any) -> bool:
+    """Whether the library of an array relies on its never being written to."""
+    return any(root in _IMMUTABLE for root in _roots(array))
+
+
+def _roots(array: Any) -> list[str]:
+    return [base.__module__.partition(".")[0] for base in type(array).__mro__]
 
 
 def stream_handle(stream: Any, device: int) -> int:
@@ -218,8 +283,8 @@ def stream_handle(stream: Any, device: int) -> int:
             f"stream is of CUDA device {place} and the arrays are on device {device}; "
             "one device is taken"
         )
-    if isinstance(stream, int) and not isinstance(stream, bool) and stream >= 0:
-        handle = stream
+    if _is_number(stream):
+        handle = operator.index(stream)
     elif hasattr(stream, "__cuda_stream__"):
         handle = stream.__cuda_stream__()[1]
     elif hasattr(stream, "cuda_stream"):  # PyTorch
@@ -234,3 +299,10 @@ def stream_handle(stream: Any, device: int) -> int:
             "__cuda_stream__, or the number of a cudaStream_t is taken"
         )
     return int(handle) or DEFAULT_STREAM
+
+
+def _is_number(stream: Any) -> bool:
+    try:
+        return not isinstance(stream, bool) and operator.index(stream) >= 0
+    except TypeError:
+        return False

@@ -96,9 +96,17 @@ inline int find_device(const void* begin, std::size_t bytes) {
   return first + bytes <= after->second.first ? after->second.second : -1;
 }
 
-inline void launched(cudaStream_t stream) {
+// What a call returns; cudaGetLastError has it too, until it is asked.
+inline cudaError_t status(cudaError_t error) {
+  if (error != cudaSuccess) {
+    machine.last_error = error;
+  }
+  return error;
+}
+
+inline cudaError_t launched(cudaStream_t stream) {
   note("launch on " + name_of(stream) + " of device " + std::to_string(machine.current));
-  machine.last_error = machine.launch_error;
+  return status(machine.launch_error);
 }
 
 }  // namespace elulayer::cuda::emulator
@@ -115,7 +123,7 @@ inline cudaError_t cudaRuntimeGetVersion(int* version) {
 
 inline cudaError_t cudaGetDeviceCount(int* count) {
   *count = elulayer::cuda::emulator::machine.devices;
-  return elulayer::cuda::emulator::machine.count_error;
+  return elulayer::cuda::emulator::status(elulayer::cuda::emulator::machine.count_error);
 }
 
 inline cudaError_t cudaGetDevice(int* device) {
@@ -126,7 +134,7 @@ inline cudaError_t cudaGetDevice(int* device) {
 inline cudaError_t cudaSetDevice(int device) {
   auto& machine = elulayer::cuda::emulator::machine;
   if (device < 0 || device >= machine.devices) {
-    return cudaErrorInvalidDevice;
+    return elulayer::cuda::emulator::status(cudaErrorInvalidDevice);
   }
   machine.current = device;
   return cudaSuccess;

@@ -117,9 +117,12 @@ struct Case {
       }
       grad.data()[i] = number<S>(i % 101 == 17 ? odd[i / 101 % 2] : normal(random));
     }
-    const double alphas[] = {1, 0.25, -0.5, 0, 1e30, 1e-30};
+    const double alphas[] = {1, 0.25, -0.5, 0, 1e30, 1e-30, -0.0, INFINITY};
+    const auto first = static_cast<std::size_t>(shape.outer + shape.inner);
     for (std::size_t c = 0; c < channels(); ++c) {
-      alpha.data()[c] = static_cast<T>(one_alpha ? 0.75 : c < 6 ? alphas[c] : normal(random));
+      alpha.data()[c] = static_cast<T>(one_alpha ? 0.75
+                                       : c < 8   ? alphas[(first + c) % 8]
+                                                 : normal(random));
     }
     x.upload();
     grad.upload();
@@ -299,6 +302,51 @@ struct Case {
     }
   }
 
+  // Gradients of one channel that go with expm1(x) = -1, so that dalpha is `sum`, exactly.
+  void exact_sum(double first, double others, double last, double sum) {
+    for (std::size_t i = 0; i < size(); ++i) {
+      const double g = i == 0 ? first : i + 1 < size() ? others : last;
+      x.data()[i] = number<S>(-40);
+      grad.data()[i] = number<S>(g);
+    }
+    x.upload();
+    grad.upload();
+    elulayer::cuda::elu_backward(grad.on_device(), x.on_device(), alphas(), dx.on_device(),
+                                 dalpha.on_device(), workspace.on_device(), shape, nullptr);
+    elulayer::cuda::synchronize(nullptr);
+    dalpha.download();
+    const auto got = static_cast<double>(dalpha.data()[0]);
+    expect(got == sum, name + ": dalpha is " + std::to_string(got) + ", not " +
+                           std::to_string(sum) + ", for gradients of " + std::to_string(first) +
+                           ", " + std::to_string(others) + ", " + std::to_string(last));
+  }
+
+  // Alphas that backward from the output has no answer for.
+  void from_output_of_any_alpha() {
+    run(
+        "backward from any output",
+        [&](Stream stream) {
+          elulayer::cuda::elu_backward_from_output(grad.on_device(), z.on_device(), alphas(),
+                                                   dx.on_device(), dalpha.on_device(),
+                                                   workspace.on_device(), shape, stream);
+        },
+        dx, dalpha);
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < size(); ++i) {
+      const double own = static_cast<double>(alpha.data()[channel_of(i)]);
+      if (own > 0) {
+        continue;
+      }
+      const bool is_right = value_of(z.data()[i]) > 0
+                                ? std::memcmp(dx.data() + i, grad.data() + i, sizeof(S)) == 0
+                                : std::isnan(value_of(dx.data()[i]));
+      wrong += !is_right || !std::isnan(dalpha.data()[channel_of(i)]);
+    }
+    expect(wrong == 0, name +
+                           ": for alphas that are not positive, backward from the output gives " +
+                           std::to_string(wrong) + " numbers");
+  }
+
   void all() {
     with_memory();
     backward("memory", memory, elulayer::cuda::elu_backward_from_memory<S>,
@@ -306,6 +354,8 @@ struct Case {
     forward();
     backward("x", x, elulayer::cuda::elu_backward<S>, elulayer::elu_backward<S>);
     in_place();
+    forward();
+    from_output_of_any_alpha();
     for (std::size_t c = 0; c < channels(); ++c) {  // from the output they must be positive
       alpha.data()[c] = alpha.data()[c] == 0 ? T(2) : std::fabs(alpha.data()[c]);
     }
@@ -329,6 +379,27 @@ template <class S>
 void try_large_gradients(const char* type) {
   for (const Shape shape : {Shape{1, 1, 8004}, Shape{2004, 4, 1}, Shape{404, 4, 49}}) {
     Case<S>(std::string(type) + ", large gradients", shape, 0, true).large_gradients();
+  }
+}
+
+// Sums that rounding would take numbers from, of numbers from both ends of double's range, and
+// sums that are not finite.
+template <class S>
+void try_exact_sums(const char* type) {
+  constexpr bool is_double = sizeof(S) == 8;
+  constexpr double much = is_double ? 0x1p60 : 0x1p40;
+  constexpr double largest = is_double ? 1.7e308 : 3.3e38;
+  for (const Shape shape : {Shape{1, 1, 8004}, Shape{2004, 1, 1}, Shape{404, 1, 49}}) {
+    Case<S> sums(std::string(type) + ", exact sums", shape, 0, true);
+    const double others = static_cast<double>(sums.size()) - 2;
+    sums.exact_sum(much, 1, -much, -others);
+    sums.exact_sum(-much, -1, much, others);
+    sums.exact_sum(largest, largest, largest, -INFINITY);
+    sums.exact_sum(INFINITY, 1, 1, -INFINITY);
+    sums.exact_sum(1, 1, -INFINITY, INFINITY);
+    if (is_double) {
+      sums.exact_sum(0x1p449, 0x1p447, 0, -0x1p449 - others * 0x1p447);
+    }
   }
 }
 
@@ -393,6 +464,7 @@ void try_type(const char* type) {
   try_empty<S>(type);
   if constexpr (sizeof(S) >= 4) {
     try_large_gradients<S>(type);
+    try_exact_sums<S>(type);
   }
 }
 

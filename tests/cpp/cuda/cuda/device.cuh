@@ -240,9 +240,11 @@ void narrow(const float (&values)[vector], S (&results)[vector]) {
 
 // kernel(arguments...) on a grid, at once: block after block.
 template <class... Parameters, class... Arguments>
-void launch(void (*kernel)(Parameters...), dim3 grid, int threads, std::size_t shared_bytes,
-            cudaStream_t stream, const Arguments&... arguments) {
-  emulator::launched(stream);
+cudaError_t launch(void (*kernel)(Parameters...), dim3 grid, int threads, std::size_t shared_bytes,
+                   cudaStream_t stream, const Arguments&... arguments) {
+  if (emulator::launched(stream) != cudaSuccess) {
+    return emulator::machine.launch_error;
+  }
   emulator::Block block(threads, shared_bytes);
   const std::function<void()> body = [&] { kernel(arguments...); };
   for (unsigned y = 0; y < grid.y; ++y) {
@@ -250,6 +252,7 @@ void launch(void (*kernel)(Parameters...), dim3 grid, int threads, std::size_t s
       block.run(x, y, body);
     }
   }
+  return cudaSuccess;
 }
 
 }  // namespace

@@ -40,6 +40,9 @@ ELULAYER_CONTROL void emulator_fail(int count_error, int launch_error) {
 
 ELULAYER_CONTROL int emulator_events_alive() { return emulator::machine.events_alive; }
 
+// The error that cudaGetLastError would return.
+ELULAYER_CONTROL int emulator_last_error() { return emulator::machine.last_error; }
+
 ELULAYER_CONTROL int emulator_current_device() { return emulator::machine.current; }
 
 ELULAYER_CONTROL void emulator_set_current_device(int device) {
