@@ -21,8 +21,10 @@ void backward(const T* grad, const T* source, Alphas<Arithmetic<T>> alpha, T* dx
               Arithmetic<T>* dalpha, void* workspace, Shape shape, cudaStream_t stream) {
   constexpr const char* name = "elu_backward";
   if (is_empty(shape)) {
-    const auto bytes = static_cast<std::size_t>(shape.channels) * sizeof *dalpha;
-    check(cudaMemsetAsync(dalpha, 0, bytes, stream), name);
+    if (shape.channels > 0) {
+      const auto bytes = static_cast<std::size_t>(shape.channels) * sizeof *dalpha;
+      check(cudaMemsetAsync(dalpha, 0, bytes, stream), name);
+    }
     return;
   }
   using Partial = Sum<Arithmetic<T>>;

@@ -11,6 +11,7 @@
 #include "math/bits.hpp"
 
 #define ELULAYER_UNROLL _Pragma("unroll")
+#define ELULAYER_NO_UNROLL _Pragma("unroll 1")
 
 namespace elulayer::cuda {
 namespace {
@@ -64,16 +65,16 @@ __device__ void narrow_pair(float first, float second, bfloat16* to) {
   copy_pair(__floats2bfloat162_rn(first, second), to);
 }
 
-template <int vector, class S>
-__device__ void narrow(const float (&values)[vector], S (&results)[vector]) {
-  if constexpr (vector == 1) {
+template <int count, class S>
+__device__ void narrow(const float (&values)[count], S* results) {
+  if constexpr (count == 1) {
     S pair[2];
     narrow_pair(values[0], values[0], pair);
     results[0] = pair[0];
   } else {
     ELULAYER_UNROLL
-    for (int v = 0; v < vector; v += 2) {
-      narrow_pair(values[v], values[v + 1], results + v);
+    for (int i = 0; i < count; i += 2) {
+      narrow_pair(values[i], values[i + 1], results + i);
     }
   }
 }

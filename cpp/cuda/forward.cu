@@ -10,7 +10,9 @@ void elu(const T* x, Alphas<Arithmetic<T>> alpha, T* z, Shape shape, Stream stre
     return;
   }
   const Plan plan = plan_for(shape, sizeof(T), {x, z});
-  const auto kernel = plan.vector == 1 ? &forward_kernel<1, T> : &forward_kernel<vector_of<T>, T>;
+  const auto kernel = plan.vector == 1 ? &forward_kernel<1, true, T>
+                      : plan.folded    ? &forward_kernel<vector_of<T>, true, T>
+                                       : &forward_kernel<vector_of<T>, false, T>;
   check(launch(kernel, grid_of(plan), block_size, 0, static_cast<cudaStream_t>(stream), plan, x,
                alpha.array, alpha.value, z),
         "elu");
@@ -23,7 +25,9 @@ void elu_with_memory(const T* x, Alphas<Arithmetic<T>> alpha, T* z, T* memory, S
     return;
   }
   const Plan plan = plan_for(shape, sizeof(T), {x, z, memory});
-  const auto kernel = plan.vector == 1 ? &remember_kernel<1, T> : &remember_kernel<vector_of<T>, T>;
+  const auto kernel = plan.vector == 1 ? &remember_kernel<1, true, T>
+                      : plan.folded    ? &remember_kernel<vector_of<T>, true, T>
+                                       : &remember_kernel<vector_of<T>, false, T>;
   check(launch(kernel, grid_of(plan), block_size, 0, static_cast<cudaStream_t>(stream), plan, x,
                alpha.array, alpha.value, z, memory),
         "elu_with_memory");

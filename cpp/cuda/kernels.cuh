@@ -15,48 +15,69 @@
 namespace elulayer::cuda {
 namespace {
 
-// Vectors of each array that a thread reads before it needs the first. In double the arithmetic,
-// not the memory, needs the registers.
-template <class T>
-constexpr int in_flight = sizeof(T) == sizeof(double) ? 1 : 2;
+// Vectors of each array that a thread reads before it needs the first: more blocks on a
+// multiprocessor do as much, where the registers of double, or of many alphas and sums, let them
+// be.
+template <class T, bool fold>
+constexpr int in_flight = fold && sizeof(T) < sizeof(double) ? 2 : 1;
 
-__device__ int thread_x(const Plan& plan) { return static_cast<int>(threadIdx.x) % plan.block_x; }
-__device__ int thread_y(const Plan& plan) { return static_cast<int>(threadIdx.x) / plan.block_x; }
+// Elements of a vector whose form in backward is chosen together: more take more registers.
+template <int vector, bool fold>
+constexpr int together = vector < 2           ? 1
+                         : vector > 2 && fold ? 4
+                                              : 2;
 
-// Where a thread works: at `first`, and in steps of `stride` to `end`. Of a vector there it has the
-// elements that lie in [low, high).
+__device__ int thread_x(const Plan& plan) {
+  return static_cast<int>(threadIdx.x) & (plan.block_x - 1);
+}
+__device__ int thread_y(const Plan& plan) { return static_cast<int>(threadIdx.x) >> plan.x_bits; }
+
+// Where a thread works: at `first`, and in `steps` steps of `stride` from there. Of a vector there
+// it has the elements that lie in [low, high).
 struct Place {
   std::int64_t first;
   std::int64_t stride;
-  std::int64_t end;
+  int steps;
   std::int64_t low;
   std::int64_t high;
   std::int64_t column;  // of the first element
 };
 
+// count / 2^bits, rounded up; 0 for a negative count.
+__device__ int steps_of(std::int64_t count, int bits) {
+  return count <= 0 ? 0 : static_cast<int>((count + (std::int64_t{1} << bits) - 1) >> bits);
+}
+
+// `vector` and `fold` are the plan's; planes are always folded.
+template <int vector, bool fold>
 __device__ Place find_place(const Plan& plan) {
-  const std::int64_t x = static_cast<std::int64_t>(thread_x(plan)) * plan.vector;
+  const std::int64_t x = static_cast<std::int64_t>(thread_x(plan)) * vector;
   Place place;
-  if (plan.by_planes) {
+  if (fold && plan.by_planes) {
     const std::int64_t plane = blockIdx.x / plan.tiles;
     const std::int64_t part = blockIdx.x % plan.tiles;
     place.low = plane * plan.inner;
     place.high = place.low + plan.inner;
-    place.stride = plan.tile_columns();
-    const std::int64_t part_size = plan.slab_rows * place.stride;
-    const std::int64_t begin = place.low - place.low % plan.vector + part * part_size;
-    place.first = begin + x;
-    place.end = begin + part_size < place.high ? begin + part_size : place.high;
+    place.stride = block_size * vector;
+    const std::int64_t steps = part * plan.slab_rows;  // of the parts before
+    place.first = place.low - place.low % vector + steps * place.stride + x;
+    constexpr int vector_bits = vector == 1 ? 0 : vector == 2 ? 1 : vector == 4 ? 2 : 3;
+    static_assert(vector == 1 << vector_bits, "a vector is of 1, 2, 4 or 8 elements");
+    const int left = steps_of(place.high - place.first, block_bits + vector_bits);
+    place.steps = left < plan.slab_rows ? left : static_cast<int>(plan.slab_rows);
     place.column = place.low;
   } else {
     place.column = blockIdx.x * plan.tile_columns() + x;
     place.low = 0;
     place.high = plan.size;
     place.stride = plan.block_y * plan.columns;
-    const std::int64_t row = blockIdx.y * plan.slab_rows;
-    const std::int64_t end = (row + plan.slab_rows) * plan.columns;
-    place.first = (row + thread_y(plan)) * plan.columns + place.column;
-    place.end = place.column < plan.columns ? (end < plan.size ? end : plan.size) : 0;
+    const std::int64_t slab = blockIdx.y * plan.slab_rows;
+    const std::int64_t row = slab + thread_y(plan);
+    place.first = row * plan.columns + place.column;
+    const std::int64_t last_row = (plan.rows - 1) * plan.columns;
+    const std::int64_t rows = last_row + place.column < plan.size ? plan.rows : plan.rows - 1;
+    const std::int64_t end = slab + plan.slab_rows < rows ? slab + plan.slab_rows : rows;
+    place.steps = place.column < plan.columns ? steps_of(end - row, block_bits - plan.x_bits) : 0;
   }
   return place;
 }
@@ -85,7 +106,7 @@ __device__ void read_alphas(const Plan& plan, const Place& place, const T* alpha
   ELULAYER_UNROLL
   for (int v = 0; v < count; ++v) {
     alphas[v] = alpha == nullptr ? value : alpha[channel];
-    if (!plan.by_planes && ++inside == plan.inner) {
+    if (count > 1 && ++inside == plan.inner) {
       inside = 0;
       channel = channel + 1 == plan.channels ? 0 : channel + 1;
     }
@@ -135,21 +156,23 @@ __device__ Arithmetic<S> to_arithmetic(S value) {
   }
 }
 
-template <int vector, class S>
-__device__ void from_arithmetic(const Arithmetic<S> (&values)[vector], S (&results)[vector]) {
+// Rounds values to elements of a vector, from `first` on.
+template <int count, int vector, class S>
+__device__ void from_arithmetic(const Arithmetic<S> (&values)[count], S (&results)[vector],
+                                int first = 0) {
   if constexpr (sizeof(S) == 2) {
-    narrow(values, results);
+    narrow(values, results + first);
   } else {
     ELULAYER_UNROLL
-    for (int v = 0; v < vector; ++v) {
-      results[v] = values[v];
+    for (int i = 0; i < count; ++i) {
+      results[first + i] = values[i];
     }
   }
 }
 
 // Z of a vector: by the short form if that is right for all of it.
-template <int vector, class S>
-__device__ void forward_vector(const S (&xs)[vector], const Arithmetic<S> (&alphas)[vector],
+template <int vector, int alphas_count, class S>
+__device__ void forward_vector(const S (&xs)[vector], const Arithmetic<S> (&alphas)[alphas_count],
                                bool short_alphas, S (&zs)[vector]) {
   using T = Arithmetic<S>;
   bool brief = short_alphas;
@@ -161,51 +184,53 @@ __device__ void forward_vector(const S (&xs)[vector], const Arithmetic<S> (&alph
   if (brief) {
     ELULAYER_UNROLL
     for (int v = 0; v < vector; ++v) {
-      results[v] = elu_short(to_arithmetic(xs[v]), alphas[v]);
+      results[v] = elu_short(to_arithmetic(xs[v]), alphas[v % alphas_count]);
     }
   } else {
     ELULAYER_UNROLL
     for (int v = 0; v < vector; ++v) {
-      results[v] = elu_any(to_arithmetic(xs[v]), alphas[v]);
+      results[v] = elu_any(to_arithmetic(xs[v]), alphas[v % alphas_count]);
     }
   }
   from_arithmetic(results, zs);
 }
 
 // Whether elu_short takes all alphas.
-template <int vector, class T>
-__device__ bool are_short_forward(const T (&alphas)[vector]) {
+template <int count, class T>
+__device__ bool are_short_forward(const T (&alphas)[count]) {
   bool all = true;
   ELULAYER_UNROLL
-  for (int v = 0; v < vector; ++v) {
+  for (int v = 0; v < count; ++v) {
     const bool negative = with_sign(T(1), to_bits(alphas[v])) < T(0);  // -0 too
     all = all && !negative && is_finite(alphas[v]);
   }
   return all;
 }
 
-// Z
-template <int vector, class S>
+// Z. `fold` is the plan's: one alpha for all columns of a thread.
+template <int vector, bool fold, class S>
 __global__ void __launch_bounds__(block_size)
     forward_kernel(Plan plan, const S* x, const Arithmetic<S>* alpha, Arithmetic<S> alpha_value,
                    S* z) {
   using T = Arithmetic<S>;
-  const Place place = find_place(plan);
-  T alphas[vector];
+  const Place place = find_place<vector, fold>(plan);
+  T alphas[fold ? 1 : vector];
   read_alphas(plan, place, alpha, alpha_value, alphas);
   const bool short_alphas = are_short_forward(alphas);
-  constexpr int count = in_flight<T>;
-  for (std::int64_t at = place.first; at < place.end; at += count * place.stride) {
+  constexpr int count = in_flight<T, fold>;
+  std::int64_t at = place.first;
+  ELULAYER_NO_UNROLL
+  for (int left = place.steps; left > 0; left -= count, at += count * place.stride) {
     S xs[count][vector];
     ELULAYER_UNROLL
     for (int i = 0; i < count; ++i) {
-      if (at + i * place.stride < place.end) {
+      if (i < left) {
         read(place, x, at + i * place.stride, xs[i]);
       }
     }
     ELULAYER_UNROLL
     for (int i = 0; i < count; ++i) {
-      if (at + i * place.stride < place.end) {
+      if (i < left) {
         S zs[vector];
         forward_vector(xs[i], alphas, short_alphas, zs);
         write(place, zs, z, at + i * place.stride);
@@ -215,30 +240,31 @@ __global__ void __launch_bounds__(block_size)
 }
 
 // Z and the memory that backward can start from.
-template <int vector, class S>
+template <int vector, bool fold, class S>
 __global__ void __launch_bounds__(block_size)
     remember_kernel(Plan plan, const S* x, const Arithmetic<S>* alpha, Arithmetic<S> alpha_value,
                     S* z, S* memory) {
   using T = Arithmetic<S>;
-  const Place place = find_place(plan);
-  T alphas[vector];
+  const Place place = find_place<vector, fold>(plan);
+  constexpr int alphas_count = fold ? 1 : vector;
+  T alphas[alphas_count];
   read_alphas(plan, place, alpha, alpha_value, alphas);
-  for (std::int64_t at = place.first; at < place.end; at += place.stride) {
+  std::int64_t at = place.first;
+  ELULAYER_NO_UNROLL
+  for (int left = place.steps; left > 0; --left, at += place.stride) {
     S xs[vector];
     read(place, x, at, xs);
-    T zs[vector];
-    T memories[vector];
+    S memories[vector];
     ELULAYER_UNROLL
     for (int v = 0; v < vector; ++v) {
-      const Remembered<T> both = elu_remembered(to_arithmetic(xs[v]), alphas[v]);
-      zs[v] = both.z;
-      memories[v] = both.memory;
+      const Remembered<T> both = elu_remembered(to_arithmetic(xs[v]), alphas[v % alphas_count]);
+      const T z_value[] = {both.z};
+      const T memory_value[] = {both.memory};
+      from_arithmetic(z_value, xs, v);
+      from_arithmetic(memory_value, memories, v);
     }
-    S results[vector];
-    from_arithmetic(zs, results);
-    write(place, results, z, at);
-    from_arithmetic(memories, results);
-    write(place, results, memory, at);
+    write(place, xs, z, at);
+    write(place, memories, memory, at);
   }
 }
 
@@ -258,41 +284,44 @@ __device__ __noinline__ AnyBackward<T> backward_any(T g, T source, T alpha) {
   return Source::any_form(g, source, Source::prepare(alpha));
 }
 
-// dX of a vector in place of its gs, and its terms: by the short form if that is right for all.
-template <class Source, int vector, int sums_count, class S>
-__device__ void backward_vector(S (&gs)[vector], const S (&sources)[vector],
-                                const Arithmetic<S> (&alphas)[sums_count], bool short_alphas,
-                                Sum<Arithmetic<S>> (&sums)[sums_count]) {
+// dX of `count` elements from `first` on in place of their gs, and their terms: by the short form
+// if that is right for all of them.
+template <class Source, int count, int vector, int sums_count, class S>
+__device__ void backward_part(int first, S (&gs)[vector], const S (&sources)[vector],
+                              const Arithmetic<S> (&alphas)[sums_count], bool short_alphas,
+                              Sum<Arithmetic<S>> (&sums)[sums_count]) {
   using T = Arithmetic<S>;
-  T dx[vector];
-  T terms[vector];
+  T dx[count];
+  T terms[count];
   T probe = T(0);  // becomes NaN where a result is not finite
   bool brief = short_alphas;
   ELULAYER_UNROLL
-  for (int v = 0; v < vector; ++v) {
+  for (int i = 0; i < count; ++i) {
+    const int v = first + i;
     const T source = to_arithmetic(sources[v]);
     const ShortBackward<T> element =
         Source::short_form(to_arithmetic(gs[v]), source, Source::scaled(alphas[v % sums_count]));
-    dx[v] = element.dx;
-    terms[v] = element.term;
+    dx[i] = element.dx;
+    terms[i] = element.term;
     probe = multiply_add(element.dx, T(0), multiply_add(element.term, T(0), probe));
     brief = brief && Source::depth(source) >= deep<T>;
   }
   if (brief && probe == T(0)) {
     ELULAYER_UNROLL
-    for (int v = 0; v < vector; ++v) {
-      sums[v % sums_count].add_scaled_term(terms[v]);
+    for (int i = 0; i < count; ++i) {
+      sums[(first + i) % sums_count].add_scaled_term(terms[i]);
     }
   } else {
     ELULAYER_UNROLL
-    for (int v = 0; v < vector; ++v) {
+    for (int i = 0; i < count; ++i) {
+      const int v = first + i;
       const AnyBackward<T> element = backward_any<Source>(
           to_arithmetic(gs[v]), to_arithmetic(sources[v]), alphas[v % sums_count]);
-      dx[v] = element.dx;
+      dx[i] = element.dx;
       sums[v % sums_count].add_term(element.factor_grad, element.factor);
     }
   }
-  from_arithmetic(dx, gs);
+  from_arithmetic(dx, gs, first);
 }
 
 // Adds the sums that a block's threads have of its columns, channel by channel, into `partials`.
@@ -306,14 +335,16 @@ __device__ void add_block(const Plan& plan, const Sum<T> (&sums)[sums_count], Su
     shared[thread_y(plan) * width + thread_x(plan) * sums_count + v] = sums[v];
   }
   __syncthreads();
-  for (int i = static_cast<int>(threadIdx.x); i < width; i += block_size) {
-    Sum<T> sum = shared[i];
-    for (int y = 1; y < plan.block_y; ++y) {
-      sum.add(shared[y * width + i]);
+  if (plan.block_y > 1) {
+    for (int i = static_cast<int>(threadIdx.x); i < width; i += block_size) {
+      Sum<T> sum = shared[i];
+      for (int y = 1; y < plan.block_y; ++y) {
+        sum.add(shared[y * width + i]);
+      }
+      shared[i] = sum;
     }
-    shared[i] = sum;
+    __syncthreads();
   }
-  __syncthreads();
 
   // The entries of each channel.
   const int columns_of_entry = plan.vector / sums_count;
@@ -351,7 +382,7 @@ __global__ void __launch_bounds__(block_size)
                     Arithmetic<S> alpha_value, S* dx, Sum<Arithmetic<S>>* partials) {
   using T = Arithmetic<S>;
   constexpr int sums_count = fold ? 1 : vector;
-  const Place place = find_place(plan);
+  const Place place = find_place<vector, fold>(plan);
   T alphas[sums_count];
   read_alphas(plan, place, alpha, alpha_value, alphas);
   bool short_alphas = true;
@@ -363,21 +394,27 @@ __global__ void __launch_bounds__(block_size)
     short_alphas = short_alphas && Source::short_alpha(alphas[v]);
   }
   Sum<T> sums[sums_count];
-  constexpr int count = in_flight<T>;
-  for (std::int64_t at = place.first; at < place.end; at += count * place.stride) {
+  constexpr int count = in_flight<T, fold>;
+  std::int64_t at = place.first;
+  ELULAYER_NO_UNROLL
+  for (int left = place.steps; left > 0; left -= count, at += count * place.stride) {
     S gs[count][vector];
     S sources[count][vector];
     ELULAYER_UNROLL
     for (int i = 0; i < count; ++i) {
-      if (at + i * place.stride < place.end) {
+      if (i < left) {
         read(place, grad, at + i * place.stride, gs[i]);
         read(place, source, at + i * place.stride, sources[i]);
       }
     }
     ELULAYER_UNROLL
     for (int i = 0; i < count; ++i) {
-      if (at + i * place.stride < place.end) {
-        backward_vector<Source>(gs[i], sources[i], alphas, short_alphas, sums);
+      if (i < left) {
+        constexpr int part = together<vector, fold>;
+        ELULAYER_UNROLL
+        for (int v = 0; v < vector; v += part) {
+          backward_part<Source, part>(v, gs[i], sources[i], alphas, short_alphas, sums);
+        }
         write(place, gs[i], dx, at + i * place.stride);
       }
     }

@@ -10,10 +10,13 @@ namespace {
 
 // Fewer blocks leave parts of a large device idle; more than the others need work to add up.
 constexpr std::int64_t least_blocks = 1024;
+constexpr std::int64_t enough_blocks = 3 * least_blocks;
 constexpr std::int64_t most_blocks = 32768;
 constexpr std::int64_t most_slabs = 65535;  // blockIdx.y
-// Rows that a thread takes where there are enough: reading its alphas is little work beside them.
+// Rows that a thread takes where there are enough: reading its alphas, and adding its sums to those
+// of its block, is little work beside them. A thread with many alphas has more of that work.
 constexpr std::int64_t enough_rows = 8;
+constexpr std::int64_t enough_rows_of_many = 16;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return a / b + (a % b != 0); }
 
@@ -33,6 +36,7 @@ void go_by_planes(Plan& plan, Shape shape) {
   plan.columns = shape.inner;
   plan.block_x = block_size;
   plan.block_y = 1;
+  plan.x_bits = block_bits;
   // A plane may begin within a vector and end within another.
   const std::int64_t steps = ceil_div(shape.inner + plan.vector - 1, plan.tile_columns());
   const std::int64_t wanted = ceil_div(4 * least_blocks, plan.rows);
@@ -65,9 +69,10 @@ void go_by_columns(Plan& plan, Shape shape, int element_size) {
   // A block as wide as it can be, so that blocks side by side go through memory in one direction;
   // high where slabs are.
   const std::int64_t vectors = ceil_div(plan.columns, plan.vector);
-  std::int64_t slab_rows = std::max(enough_rows, rows_for_partials(plan, element_size));
+  const std::int64_t for_partials = rows_for_partials(plan, element_size);
   plan.block_y = 1;
-  while (plan.block_y < 8 && 2 * enough_rows * plan.block_y <= slab_rows) {
+  while (plan.block_y < 8 && 2 * enough_rows * plan.block_y <= for_partials &&
+         2 * plan.block_y <= plan.rows) {
     plan.block_y *= 2;
   }
   plan.block_x = block_size / plan.block_y;
@@ -75,12 +80,21 @@ void go_by_columns(Plan& plan, Shape shape, int element_size) {
     plan.block_x /= 2;
   }
   plan.block_y = block_size / plan.block_x;
+  while ((1 << plan.x_bits) < plan.block_x) {
+    ++plan.x_bits;
+  }
   plan.tiles = grid_extent(ceil_div(vectors, plan.block_x), shape);
 
-  slab_rows = std::max({slab_rows, enough_rows * plan.block_y, ceil_div(plan.rows, most_slabs),
-                        ceil_div(plan.rows, ceil_div(most_blocks, plan.tiles))});
-  while (plan.tiles * ceil_div(plan.rows, slab_rows) < least_blocks &&
-         slab_rows > 2 * plan.block_y) {
+  const std::int64_t short_slab = std::max(for_partials, enough_rows * plan.block_y);
+  const bool has_many = !plan.folded && plan.vector > 1;
+  std::int64_t slab_rows = std::max({short_slab, has_many ? enough_rows_of_many * plan.block_y : 0,
+                                     ceil_div(plan.rows, most_slabs),
+                                     ceil_div(plan.rows, ceil_div(most_blocks, plan.tiles))});
+  const auto too_few = [&] {
+    const std::int64_t blocks = plan.tiles * ceil_div(plan.rows, slab_rows);
+    return blocks < (slab_rows > short_slab ? enough_blocks : least_blocks);
+  };
+  while (too_few() && slab_rows > 2 * plan.block_y) {
     slab_rows = ceil_div(slab_rows, 2);
   }
   plan.slab_rows = slab_rows;

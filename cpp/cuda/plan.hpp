@@ -25,6 +25,7 @@ namespace elulayer::cuda {
 
 // Threads of a block.
 constexpr int block_size = 256;
+constexpr int block_bits = 8;  // its logarithm
 // Blocks that add the partial sums, at most.
 constexpr std::int64_t combine_blocks = 4096;
 
@@ -39,6 +40,7 @@ struct Plan {
   int vector;              // elements that a thread takes at once: 16 bytes of them, or 1
   int block_x;             // threads side by side
   int block_y;             // threads on different rows; block_x * block_y = block_size
+  int x_bits;              // block_x is 1 << x_bits
   int tiles;               // by columns: tiles of a row; by planes: parts of a plane
   int slabs;               // by columns; 1 by planes
   bool by_planes;

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <stdexcept>
@@ -24,8 +25,9 @@ inline bool set_option(const std::string&) { return false; }
 // Every call is made once in each.
 inline std::vector<elulayer::cuda::Stream> streams() { return {nullptr}; }
 
-// An array that ends at a page that nobody may touch, and begins `shift` elements after a multiple
-// of 16 bytes; before it lies another such page.
+// An array that begins `shift` elements after a multiple of 16 bytes. The page that its last vector
+// ends at, and one before it, nobody may touch; what lies between them and the array, at its end
+// less than a vector, has canaries.
 template <class S>
 class Guarded {
  public:
@@ -41,7 +43,10 @@ class Guarded {
     }
     memory_ = static_cast<char*>(memory);
     mprotect(memory_ + page, inner, PROT_READ | PROT_WRITE);
-    data_ = reinterpret_cast<S*>(memory_ + page + inner - rounded) + shift;
+    first_ = memory_ + page;
+    last_ = first_ + inner;
+    std::fill(first_, last_, canary);
+    data_ = reinterpret_cast<S*>(last_ - rounded) + shift;
     elulayer::cuda::emulator::add_array(data_, size * sizeof(S), 0);
   }
   ~Guarded() {
@@ -59,27 +64,57 @@ class Guarded {
   void download() {}
   // Makes NaNs of all elements on the device.
   void poison() { std::memset(static_cast<void*>(data_), 0xff, size_ * sizeof(S)); }
-  // Whether nothing beyond the array has been written; here that would have been the end.
-  bool is_intact() { return true; }
+  // Whether nothing beyond the array has been written.
+  bool is_intact() {
+    const auto is_canary = [](char byte) { return byte == canary; };
+    const char* const begin = reinterpret_cast<char*>(data_);
+    return std::all_of(const_cast<const char*>(first_), begin, is_canary) &&
+           std::all_of(begin + size_ * sizeof(S), const_cast<const char*>(last_), is_canary);
+  }
 
  private:
+  static constexpr char canary = '\x5a';
+
   std::size_t size_;
   std::size_t total_ = 0;
   char* memory_ = nullptr;
+  char* first_ = nullptr;  // of what may be touched
+  char* last_ = nullptr;
   S* data_ = nullptr;
 };
 
-// What is wrong with the place itself: the emulator must find misaligned vectors.
+inline void lanes_that_end_early() {
+  if (threadIdx.x % 32 != 31) {
+    elulayer::cuda::__shfl_xor_sync(0xffffffffu, 1.0, 16);
+  }
+}
+
+// What is wrong with the place itself: the emulator must find what a device would not forgive.
 inline std::string trouble() {
+  const auto is_found = [](const auto& wrong) {
+    try {
+      wrong();
+    } catch (const std::logic_error&) {
+      return true;
+    }
+    return false;
+  };
   Guarded<float> array(7, 0);
   for (const int offset : {1, 4}) {
     float vector[4];
-    try {
-      elulayer::cuda::load_vector(array.data() + offset, vector);
-    } catch (const std::logic_error&) {
-      continue;
+    if (!is_found([&] { elulayer::cuda::load_vector(array.data() + offset, vector); })) {
+      return "a vector access that is misaligned or leaves the array is not found";
     }
-    return "a vector access that is misaligned or leaves the array is not found";
+  }
+  for (const int place : {-1, 7}) {
+    Guarded<float> other(7, 0);
+    other.data()[place] = 0;
+    if (other.is_intact()) {
+      return "an element beyond the array is not found";
+    }
+  }
+  if (!is_found([] { elulayer::cuda::launch(&lanes_that_end_early, dim3(1), 64, 0, nullptr); })) {
+    return "a shuffle with a lane that has ended is not found";
   }
   return "";
 }

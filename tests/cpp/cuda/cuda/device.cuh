@@ -29,6 +29,7 @@
 #define __noinline__
 #define __launch_bounds__(...)
 #define ELULAYER_UNROLL
+#define ELULAYER_NO_UNROLL
 
 namespace elulayer::cuda::emulator {
 
@@ -152,7 +153,8 @@ class Block {
     }
   }
 
-  // Lets those go on who all wait at the same barrier; threads that have ended are not waited for.
+  // Lets those go on who all wait at the same barrier. A block's does not wait for threads that
+  // have ended; a shuffle that names the lane of one is undefined.
   bool release() {
     bool released = release_group(0, fibres_.size(), State::at_block_barrier);
     for (std::size_t first = 0; first < fibres_.size(); first += warp) {
@@ -163,11 +165,16 @@ class Block {
 
   bool release_group(std::size_t first, std::size_t last, State barrier) {
     bool any = false;
+    bool all = true;
     for (std::size_t i = first; i < last; ++i) {
       if (fibres_[i].state != barrier && fibres_[i].state != State::ended) {
         return false;
       }
       any = any || fibres_[i].state == barrier;
+      all = all && fibres_[i].state == barrier;
+    }
+    if (barrier == State::at_warp_barrier && any && !all) {
+      throw std::logic_error("a shuffle names a lane that has ended");
     }
     for (std::size_t i = first; any && i < last; ++i) {
       if (fibres_[i].state == barrier) {
@@ -231,10 +238,10 @@ void store_vector(const S (&values)[vector], S* to) {
 inline float widen(float16 value) { return to_float(value); }
 inline float widen(bfloat16 value) { return to_float(value); }
 
-template <int vector, class S>
-void narrow(const float (&values)[vector], S (&results)[vector]) {
-  for (int v = 0; v < vector; ++v) {
-    from_float(values[v], results[v]);
+template <int count, class S>
+void narrow(const float (&values)[count], S* results) {
+  for (int i = 0; i < count; ++i) {
+    from_float(values[i], results[i]);
   }
 }
 
