@@ -89,11 +89,11 @@ def workloads():
     pairs = ("float32", "bfloat16")
     return [
         *(Workload(images, dtype, rate=0.9, times=True) for dtype in pairs),
+        *(Workload((256, 256, 56, 56), dtype, rate=0.9, compiled=False) for dtype in pairs),
         *(Workload(images, dtype, channels_last=True, rate=0.85, times=True) for dtype in pairs),
         Workload((512, 2048, 7, 7), rate=0.85, times=True),
         Workload(wide, "bfloat16", rate=0.85, times=True),
         *(Workload((1, 1, 16384, 8192), dtype, rate=0.9, times=True) for dtype in pairs),
-        *(Workload((256, 256, 56, 56), dtype, rate=0.9, compiled=False) for dtype in pairs),
         *(Workload(images, dtype, shift=1, compiled=False) for dtype in pairs),
         Workload(images, "float16", compiled=False),
         Workload(images, "float64", compiled=False),
@@ -322,7 +322,7 @@ class Bench:
                 raise WrongError(f"{name} has shape {tuple(result.shape)}")
             error = result.detach().double().sub_(right).abs_()
             if name == "dalpha":
-                bound = (16 if contender.exact else 64) * epsilon * expected["magnitude"]
+                bound = (3 if contender.exact else 64) * epsilon * expected["magnitude"]
             elif contender.exact:
                 bound = right.abs().mul_(4 * epsilon).add_(epsilon * limits.tiny)
             else:

@@ -103,7 +103,7 @@ def markdown(results):
         "  write one, is the copy that others are compared with.",
         "- Times are medians of the device's own, from event to event; elulayer with `out=` is 1,",
         "  where it has it.",
-        "- Each result was compared with float64 before anything was timed.",
+        "- The results of elulayer and of the compositions were compared with float64 first.",
         "",
         f"{machine['cuda']}; torch {machine['torch']} (CUDA {machine['torch_cuda']}), Python "
         f"{machine['python']}, elulayer {machine['elulayer']}.",

@@ -16,6 +16,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def words(done):
+    """What a command has printed, in one line: CMake breaks messages."""
+    return " ".join(done.stdout.split())
+
+
 def without_nvcc(tmp_path):
     """A PATH that has all programs but nvcc."""
     programs = tmp_path / "programs"
@@ -33,10 +38,41 @@ def test_a_missing_compiler(tmp_path):
     environment = without_nvcc(tmp_path)
     refused = configure(tmp_path / "on", "-DELULAYER_CUDA=ON", env=environment)
     assert refused.returncode != 0
-    assert "ELULAYER_CUDA is ON, but there is no CUDA compiler" in " ".join(refused.stdout.split())
+    assert "ELULAYER_CUDA is ON, but no CUDA compiler was found: install CUDA's" in words(refused)
     chosen = configure(tmp_path / "auto", "-DELULAYER_CUDA=AUTO", env=environment)
     assert chosen.returncode == 0, chosen.stdout
-    assert "CUDA unit: OFF" in chosen.stdout
+    assert "CUDA unit: OFF (no CUDA compiler was found)" in words(chosen)
+
+
+def test_a_compiler_that_does_not_work(tmp_path):
+    """AUTO goes on without it, and says so; once it works it is found in the same folder."""
+    environment = without_nvcc(tmp_path)
+    nvcc = tmp_path / "programs" / "nvcc"
+    nvcc.write_text("#!/bin/sh\nexit 1\n")
+    nvcc.chmod(0o755)
+    chosen = configure(tmp_path / "build", env=environment)
+    assert chosen.returncode == 0, chosen.stdout
+    assert "CUDA unit: OFF (no CUDA compiler was found that works" in words(chosen)
+    assert str(nvcc) in words(chosen)
+    refused = configure(tmp_path / "build", "-DELULAYER_CUDA=on", env=environment)
+    assert refused.returncode != 0
+    assert "ELULAYER_CUDA is on, but no CUDA compiler was found that works" in words(refused)
+    if shutil.which("nvcc") is not None:
+        nvcc.unlink()
+        nvcc.symlink_to(shutil.which("nvcc"))
+        found = configure(tmp_path / "build", env=environment)
+        assert "CUDA unit: ON" in words(found)
+
+
+def test_a_toolkit_that_is_too_old(tmp_path):
+    """Here one that CMake takes for version 11.5, whose nvcc knows fewer devices."""
+    if shutil.which("nvcc") is None:
+        pytest.skip("nvcc, the CUDA compiler, is not installed")
+    module = tmp_path / "FindCUDAToolkit.cmake"
+    module.write_text("set(CUDAToolkit_FOUND ON)\nset(CUDAToolkit_VERSION 11.5)\n")
+    chosen = configure(tmp_path / "build", f"-DCMAKE_MODULE_PATH={tmp_path}")
+    assert chosen.returncode == 0, chosen.stdout
+    assert "CUDA unit: OFF (the CUDA toolkit is version 11.5, older than 11.8)" in words(chosen)
 
 
 def test_unknown_choices_are_refused(tmp_path):

@@ -183,9 +183,10 @@ def library(request):
     return make_library(request, request.param)
 
 
-@pytest.fixture(params=["emulated ", ""] if REAL else ["emulated "])
+@pytest.fixture(params=["emulated torch and cupy", *["torch and cupy"][: len(REAL)]])
 def torch_and_cupy(request):
-    return [make_library(request, request.param + name) for name in ("torch", "cupy")]
+    which = request.param.removesuffix("torch and cupy")
+    return [make_library(request, which + name) for name in ("torch", "cupy")]
 
 
 def numbers(shape, dtype, seed=0):
@@ -292,7 +293,8 @@ def test_memory_orders(library):
         grad = numbers((4, 5, 6), "float32", 3)  # in C order, unlike x
         if isinstance(library, Emulated) and library.library is library.gpu.numba:
             arguments = library.array(grad), there, library.array(alpha)
-            refused(ValueError, "Numba", *arguments, function=el.elu_backward)
+            message = "grad is a numba.*copied, which its library does not do"
+            refused(TypeError, message, *arguments, function=el.elu_backward)
             continue
         dx, _ = el.elu_backward(library.array(grad), there, library.array(alpha))
         assert same_bits(library.numpy(dx), el.elu_backward(grad, x, alpha)[0])
@@ -414,7 +416,7 @@ def test_host_and_device_are_not_mixed(library):
     refused(TypeError, "grad is a numpy.ndarray in host", x, x_, 1.0, function=el.elu_backward)
     refused(TypeError, "host memory", x, x, x, x_, 1.0, function=el.elu_double_backward)
     refused(TypeError, "num_threads is 2, but arrays are on a GPU", x_, 1.0, num_threads=2)
-    refused(TypeError, "stream is 7, but x and alpha and out are not on a GPU", x, 1.0, stream=7)
+    refused(TypeError, "stream is 7, but x and alpha are in host memory", x, 1.0, stream=7)
 
 
 def test_shapes_and_dtypes(library):
@@ -431,7 +433,8 @@ def test_shapes_and_dtypes(library):
     refused(ValueError, r"out has shape \(3, 3\)", x, out=narrow)
     refused(ValueError, "beyond the range of float32", x, 1e39)
     refused(TypeError, "alpha is a bool", x, True)
-    refused(TypeError, "alpha is a NoneType", x, None)
+    refused(TypeError, "alpha is a NoneType; a Python number, a numpy.float32, or", x, None)
+    refused(TypeError, "alpha is a numpy.float64; a Python number", x, np.float64(0.5))
     integers = library.array(np.arange(12, dtype=np.int32).reshape(3, 4))
     refused(TypeError, "x has dtype int32; float32, float64, float16", integers)
     point = library.array(np.array(1.0, np.float32))
@@ -477,7 +480,7 @@ def test_devices_are_not_mixed(gpu):
     library = Emulated(gpu, "torch")
     x = library.array(numbers((3, 4), "float32"), 1)
     alpha = library.array(alphas(4, "float32"), 0)
-    refused(ValueError, "alpha is on CUDA device 0 and the first argument on device 1", x, alpha)
+    refused(ValueError, "alpha is on CUDA device 0 and x on device 1", x, alpha)
     cupy = Emulated(gpu, "cupy").array(alphas(4, "float32"), 0)
     refused(ValueError, "alpha is on CUDA device 0", x, cupy)
 
@@ -504,6 +507,35 @@ def test_unreadable_arrays(gpu):
     elsewhere = Emulated(gpu, "numba").array(numbers((3, 4), "float32"))
     gpu.controls.emulator_remove_array(elsewhere.begin)
     refused(TypeError, "x, .*, gives the address 0x.*, which is in the memory of no", elsewhere)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"typestr": None}, {"shape": None}, {"data": 5}, {"data": None}, {"strides": (4,)}],
+    ids=str,
+)
+def test_malformed_interfaces(gpu, wrong):
+    alpha = Emulated(gpu, "numba").array(alphas(4, "float32"))
+    interface = {**alpha.__cuda_array_interface__, **wrong}
+
+    class Array:
+        __cuda_array_interface__ = interface
+
+    x = Emulated(gpu, "torch").array(numbers((3, 4), "float32"))
+    if wrong == {"strides": (4,)}:
+        interface["shape"] = (2, 2)
+        refused(TypeError, r"alpha has shape \(2, 2\) and strides \(4,\), of other", x, Array())
+    else:
+        message = "alpha, a .*Array, has a malformed __cuda_array_interface__: {"
+        refused(TypeError, message, x, Array())
+
+
+def test_what_says_nothing_of_a_device():
+    class Array:
+        def __dlpack_device__(self):
+            return None
+
+    refused(TypeError, "x has dtype object", Array())
 
 
 def test_arrays_without_memory(gpu):
@@ -697,6 +729,9 @@ def test_stream_objects(gpu):
     refused(TypeError, "stream is 'a'; a stream of PyTorch", x, stream="a")
     refused(TypeError, "stream is True", x, stream=True)
     refused(TypeError, "stream is -1", x, stream=-1)
+    refused(TypeError, "stream is 18446744073709551616", x, stream=1 << 64)
+    Protocol.__cuda_stream__ = lambda self: None
+    refused(TypeError, "stream is <.*Protocol", x, stream=Protocol())
     refused(ValueError, "stream is of CUDA device 1", x, stream=gpu.cupy.cuda.Stream(50, 1))
 
 

@@ -3,40 +3,72 @@
 #
 #   tools/prove_on_gpu.sh [FOLDER]
 #
-# FOLDER (default: build/gpu) gets a log of each step, the builds, and the results of bench/gpu.py.
-# A step that fails is reported at the end, and the next ones run. The exit status is 0 if all
-# passed. Environment: LIMIT, seconds for everything (default: 530); PYTHON (default: python3),
-# which must have numpy, pybind11, pytest, scikit-build-core and torch (and CuPy and ml_dtypes, for
-# the tests with their arrays). It needs cmake, ninja, nvcc and compute-sanitizer.
+# FOLDER (default: build/gpu in the project) gets a log of each step, the builds, and the results of
+# bench/gpu.py; those of an earlier run are removed. A step that fails is reported at the end, and
+# the next ones run. The exit status is 0 if all passed. Environment: LIMIT, seconds for everything
+# (default: 530); PYTHON (default: python3), which must have numpy, pybind11, pytest,
+# scikit-build-core and torch (and CuPy and ml_dtypes, for the tests with their arrays). It needs
+# cmake, ninja, nvcc and compute-sanitizer.
 set -uo pipefail
 
-cd "$(dirname "$0")/.." || exit 1
 case ${1:-} in
   -*)
     echo "usage: tools/prove_on_gpu.sh [FOLDER]" >&2
     exit 2
     ;;
 esac
-mkdir -p "${1:-build/gpu}" || exit 1
-out=$(cd "${1:-build/gpu}" && pwd) || exit 1
+project=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+out=${1:-$project/build/gpu}
+mkdir -p "$out" || exit 1
+out=$(cd "$out" && pwd) || exit 1
+cd "$project" || exit 1
 python=${PYTHON:-python3}
 limit=${LIMIT:-530}
 if ! [[ $limit =~ ^[1-9][0-9]*$ ]]; then
   echo "LIMIT is '$limit'; a number of seconds is taken" >&2
   exit 2
 fi
+marker=$out/.results-of-prove_on_gpu
+if ! [[ -e $marker ]] && [[ -n $(ls -A "$out") ]]; then
+  echo "$out is not empty and is not of an earlier run; a new or empty folder is taken" >&2
+  exit 2
+fi
+
+# The toolkit, and its compute-sanitizer, are often not on PATH.
+PATH="$PATH:${CUDA_HOME:-/usr/local/cuda}/bin"
+if nvcc=$(command -v nvcc); then
+  PATH="$PATH:$(dirname "$(readlink -f "$nvcc")")"
+fi
+export PATH
+
+missing=()
+for program in cmake ninja nvcc compute-sanitizer; do
+  command -v "$program" > /dev/null || missing+=("the program $program")
+done
+for module in numpy pybind11 pytest scikit_build_core torch; do
+  "$python" -c "import importlib.util, sys; sys.exit(importlib.util.find_spec('$module') is None)" ||
+    missing+=("the Python module $module")
+done
+"$python" -c '
+import ctypes, sys
+try:
+    sys.exit(ctypes.CDLL("libcuda.so.1").cuInit(0) != 0)
+except OSError:
+    sys.exit(1)' || missing+=("a CUDA device with its driver")
+if ((${#missing[@]} > 0)); then
+  printf 'missing: %s\n' "${missing[@]}" >&2
+  exit 2
+fi
+
+touch "$marker"
 rm -f "$out"/*.log "$out"/gpu-*.md "$out"/gpu-*.json
 SECONDS=0
 failures=0
 names=()
 states=()
 times=()
-
-# The toolkit is often not on PATH.
-if ! command -v nvcc > /dev/null; then
-  PATH="${CUDA_HOME:-/usr/local/cuda}/bin:$PATH"
-fi
-export PATH
+# What the timings are left at the end.
+reserved=200
 CMAKE_BUILD_PARALLEL_LEVEL=$(nproc)
 export CMAKE_BUILD_PARALLEL_LEVEL
 
@@ -49,7 +81,7 @@ record() { # NAME STATE TIME
 
 # Runs a command for at most so many seconds, and not beyond the limit of all.
 step() { # NAME SECONDS COMMAND...
-  local name=$1 seconds=$2 begin=$SECONDS left=$((limit - SECONDS)) status
+  local name=$1 seconds=$2 begin=$SECONDS left=$((limit - reserved - SECONDS)) status
   shift 2
   if ((left < 5)); then
     failures=$((failures + 1))
@@ -109,6 +141,7 @@ build=$out/wheel
 rm -rf "$site" "$build" "$out/native"
 package=false
 SKBUILD_CMAKE_DEFINE="ELULAYER_CUDA=ON;ELULAYER_TESTS=ON;CMAKE_CUDA_ARCHITECTURES=$capability" \
+  SKBUILD_BUILD_TARGETS="_core;_cuda;cuda_device_test" \
   step build-package 180 "$python" -m pip install --no-index --no-build-isolation --no-deps \
   --disable-pip-version-check --verbose --target "$site" --config-settings build-dir="$build" . &&
   package=true
@@ -147,8 +180,10 @@ import sys, elulayer
 info = elulayer.cuda_info()
 print(info)
 sys.exit(not info.available)'
-  # tests/conftest.py is for tests that need hypothesis.
-  step arrays 150 "$python" -m pytest --noconftest -p no:cacheprovider -q tests/test_gpu_arrays.py
+  # tests/conftest.py is for tests that need hypothesis; the emulated libraries have their own run.
+  step arrays 150 "$python" -m pytest --noconftest -p no:cacheprovider -q -W default \
+    -k "(torch or cupy) and not emulated" tests/test_gpu_arrays.py
+  reserved=0
   budget=$((limit - SECONDS - 40))
   ((budget < 30)) && budget=30
   step bench "$limit" "$python" bench/gpu.py --budget "$budget" --results "$out"

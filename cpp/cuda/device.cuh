@@ -41,7 +41,7 @@ __device__ void store_vector(const S (&values)[vector], S* to) {
   } else {
     uint4 bits;
     __builtin_memcpy(&bits, values, sizeof bits);
-    *reinterpret_cast<uint4*>(to) = bits;
+    __stwb(reinterpret_cast<uint4*>(to), bits);  // an assignment may be split, beside single ones
   }
 }
 

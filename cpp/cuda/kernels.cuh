@@ -374,10 +374,15 @@ __device__ void add_block(const Plan& plan, const Sum<T> (&sums)[sums_count], Su
   }
 }
 
+// Blocks on a multiprocessor that backward leaves registers for; 0 leaves them to the compiler,
+// which may spill one of a thread with many sums to fit in a fourth block.
+template <int sums_count>
+constexpr int resident_blocks = sums_count > 4 ? 3 : 0;
+
 // dX, and each block's sums of its terms. `fold` is the plan's: one sum and
 // one alpha for all columns of a thread.
 template <class Source, int vector, bool fold, class S>
-__global__ void __launch_bounds__(block_size)
+__global__ void __launch_bounds__(block_size, resident_blocks<fold ? 1 : vector>)
     backward_kernel(Plan plan, const S* grad, const S* source, const Arithmetic<S>* alpha,
                     Arithmetic<S> alpha_value, S* dx, Sum<Arithmetic<S>>* partials) {
   using T = Arithmetic<S>;

@@ -9,8 +9,7 @@ namespace elulayer::cuda {
 namespace {
 
 constexpr const char* reason =
-    "this build of elulayer has no CUDA unit: nvcc was not found when it was built, or "
-    "ELULAYER_CUDA was OFF";
+    "this build of elulayer has no CUDA unit; when it was built: " ELULAYER_NO_CUDA_REASON;
 
 [[noreturn]] void refuse() { throw std::runtime_error(reason); }
 

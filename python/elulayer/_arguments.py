@@ -45,7 +45,11 @@ def input_array(value: npt.ArrayLike, name: str) -> _Array:
     """`value` as an array of a dtype that the kernels take, dense."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array, whose mask would be ignored; fill it first")
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except (TypeError, RuntimeError, BufferError) as error:  # of an array of another library
+        kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+        raise TypeError(f"{name}, a {kind}, cannot be read as an array: {error}") from error
     _check_dtype(array, name)
     if array.ndim == 0:
         raise ValueError(f"{name} has no dimension; an array with at least one is taken")

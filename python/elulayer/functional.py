@@ -79,7 +79,8 @@ def elu(
         The axis of the channels; not looked at where `alpha` is a scalar.
     out : ndarray, optional
         Where the result goes: of x's shape and dtype. It may be `x` itself; if it overlaps the
-        inputs in another way, the result is as if it did not.
+        inputs in another way, the result is as if it did not. On a GPU it has x's memory order and
+        no other overlap.
     num_threads : int, optional
         By default what OpenMP's own setting says (``OMP_NUM_THREADS``, threadpoolctl). Small arrays
         and forked child processes use one thread.
@@ -104,10 +105,13 @@ def elu(
 
     Notes
     -----
-    Arrays on a CUDA device, of PyTorch, CuPy or any library that exports them by DLPack or
-    ``__cuda_array_interface__``, are taken too, alpha then as a number or an array on the same
-    device; the result is an array of x's library. The call returns when the work is in the stream.
-    `out` must have x's memory order there.
+    Arrays on a CUDA device, of PyTorch, CuPy, Numba (dense ones) or a library that follows the
+    array API standard, are taken too, alpha then as a number or an array on the same device; the
+    result is an array of x's library. The call returns when the work is in the stream. Numba has no
+    current stream but the default one; a library's stream that cannot be known is waited for. The
+    result is no part of a graph for automatic differentiation: tensors that require a gradient are
+    refused, ``x.detach()`` is taken. With `stream`, CuPy's and Numba's arrays must live until the
+    work is done, as in their own streams.
 
     NaN gives NaN, -0.0 gives -0.0 (for alpha > 0), -inf gives -alpha; subnormal numbers are kept.
     The bits of the result depend on the values alone: not on the number of threads, the memory
@@ -252,7 +256,8 @@ def elu_backward(
         Instead of `x`: Z, the result of `elu`, so that a forward pass in place needs no copy of its
         input. Every alpha must be positive.
     out : ndarray, optional
-        Where dL/dX goes: of x's shape and dtype. It may be one of the arrays given.
+        Where dL/dX goes: of x's shape and dtype. It may be one of the arrays given. On a GPU it has
+        x's memory order.
 
     Returns
     -------
@@ -403,9 +408,8 @@ def _is_for_gpu(num_threads: int | None, stream: Any, **arrays: Any) -> bool:
     """Whether arguments are on a GPU; an error where one does not belong there, or to the host."""
     if not any(map(_gpu.on_gpu, arrays.values())):
         if stream is not None:
-            raise TypeError(
-                f"stream is {stream!r}, but {' and '.join(arrays)} are not on a GPU; None is taken"
-            )
+            given = " and ".join(name for name, value in arrays.items() if value is not None)
+            raise TypeError(f"stream is {stream!r}, but {given} are in host memory; None is taken")
         return False
     if num_threads is not None:
         raise TypeError(f"num_threads is {num_threads!r}, but arrays are on a GPU; None is taken")

@@ -88,7 +88,8 @@ def device_of(value: Any, name: str) -> int:
     kind = getattr(value, "__dlpack_device__", None)
     if kind is not None:
         return int(kind()[1])
-    pointer = _interface(value, name)["data"][0]
+    data = _interface(value, name).get("data")
+    pointer = data[0] if isinstance(data, tuple) and data and isinstance(data[0], int) else 0
     # An array without elements may have no address: it is as well on the first device.
     device = int(usable(name).device_of(pointer)) if pointer else 0
     if device < 0:
@@ -99,19 +100,16 @@ def device_of(value: Any, name: str) -> int:
     return device
 
 
-def view(value: Any, name: str, device: int, stream: int) -> View:
-    """Return the memory of a GPU array, so that `stream` may read or write it."""
+def check_on_gpu(value: Any, name: str) -> None:
     if not on_gpu(value):
         raise TypeError(
             f"{name} is a {kind_of(value)} in host memory and other arguments are on a GPU; "
             "arrays of one device are taken"
         )
-    place = device_of(value, name)
-    if place != device:
-        raise ValueError(
-            f"{name} is on CUDA device {place} and the first argument on device {device}; "
-            "arrays of one device are taken"
-        )
+
+
+def view(value: Any, name: str, device: int, stream: int) -> View:
+    """Return the memory of an array on this device, so that `stream` may read or write it."""
     by_dlpack = hasattr(value, "__dlpack__")
     taken = (_by_dlpack if by_dlpack else _by_interface)(value, name, device, stream)
     if not taken.pointer and taken.layout.size:
@@ -158,20 +156,28 @@ def _by_interface(value: Any, name: str, device: int, stream: int) -> View:
     interface = _interface(value, name)
     if interface.get("mask") is not None:
         raise TypeError(f"{name} is a masked array, whose mask would be ignored; fill it first")
-    typestr = str(interface["typestr"])
-    dtype = np.dtype(typestr)
-    _check_dtype(dtype.name if dtype.isnative else typestr, name)
     extension = usable(name)
-    producer = interface.get("stream")
+    try:
+        typestr = str(interface["typestr"])
+        dtype = np.dtype(typestr)
+        pointer, read_only = interface["data"]
+        pointer = int(pointer or 0)
+        shape = tuple(map(int, interface["shape"]))
+        strides = interface.get("strides")
+        strides = strides and tuple(map(int, strides))
+        producer = interface.get("stream")
+        producer = producer if producer is None else int(producer)
+    except (KeyError, TypeError, ValueError) as error:
+        raise TypeError(
+            f"{name}, a {kind_of(value)}, has a malformed __cuda_array_interface__: {interface!r}"
+        ) from error
+    _check_dtype(dtype.name if dtype.isnative else typestr, name)
     if producer is not None:
-        extension.order(device, int(producer), stream)
-    pointer, read_only = interface["data"]
-    strides = interface.get("strides")
-    shape = tuple(interface["shape"])
+        extension.order(device, producer, stream)
     return View(
         name=name,
         array=value,
-        pointer=int(pointer or 0),
+        pointer=pointer,
         dtype=dtype.name,
         device=device,
         read_only=bool(read_only),
@@ -200,6 +206,8 @@ def _check_dtype(dtype: str, name: str) -> None:
 def _in_elements(
     shape: tuple[int, ...], strides: tuple[int, ...] | None, itemsize: int, name: str
 ) -> tuple[int, ...]:
+    if strides is not None and len(strides) != len(shape):
+        raise TypeError(f"{name} has shape {shape} and strides {strides}, of other lengths")
     if strides is None:
         return tuple(int(np.prod(shape[axis + 1 :], dtype=np.int64)) for axis in range(len(shape)))
     if any(stride % itemsize for stride in strides):

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._arguments import alpha_dtype, in_range, kernel_shape
 from .._layout import is_dense, same_layout
-from .arrays import View, device_of, kind_of, on_gpu, view
+from .arrays import View, check_on_gpu, device_of, kind_of, on_gpu, view
 from .extension import usable
 from .libraries import Library, find_library, is_immutable, library_of, stream_handle
 
@@ -27,11 +27,8 @@ class _Call:
     library: Library
 
     def __init__(self, first: Any, name: str, stream: Any) -> None:
-        if not on_gpu(first):
-            raise TypeError(
-                f"{name} is a {kind_of(first)} in host memory and other arguments are on a GPU; "
-                "arrays of one device are taken"
-            )
+        check_on_gpu(first, name)
+        self._name = name
         self.extension = usable(name)
         self.device = device_of(first, name)
         self.library = library_of(first, name, self.device)
@@ -77,6 +74,13 @@ class _Call:
 
     def take(self, value: Any, name: str) -> View:
         """Return the memory of an argument."""
+        check_on_gpu(value, name)
+        place = device_of(value, name)
+        if place != self.device:
+            raise ValueError(
+                f"{name} is on CUDA device {place} and {self._name} on device {self.device}; "
+                "arrays of one device are taken"
+            )
         library = find_library(value, self.device)
         if library is not None:
             library.check(value, name)
@@ -114,9 +118,14 @@ class _Call:
         """Return the call's library, which copies arrays of its own."""
         if type(find_library(value, self.device)) is not type(self.library):
             raise TypeError(
-                f"{name} is a {kind_of(value)} whose memory would have to be copied, and the first "
-                "argument is of another library; an array of that library, or in C order where "
+                f"{name} is a {kind_of(value)} whose memory would have to be copied, and "
+                f"{self._name} is of another library; an array of that one, or in C order where "
                 "all are, is taken"
+            )
+        if not self.library.copies:
+            raise TypeError(
+                f"{name} is a {kind_of(value)} whose memory would have to be copied, which its "
+                f"library does not do; a dense array, in the memory order of {self._name}, is taken"
             )
         return self.library
 
@@ -188,9 +197,11 @@ class _Call:
             in_range(alpha, "alpha", np.dtype(wanted))
             return None, float(alpha), ()
         if not on_gpu(alpha):
+            is_array = isinstance(alpha, (np.ndarray, list, tuple))
+            where = f" in host memory and {x.name} is on a GPU" * is_array
             raise TypeError(
-                f"alpha is a {kind_of(alpha)} in host memory and {x.name} is on a GPU; a number, "
-                f"or a {wanted} array on the same device is taken"
+                f"alpha is a {kind_of(alpha)}{where}; a Python number, a numpy.{wanted}, or a "
+                f"{wanted} array on the device of {x.name} is taken"
             )
         taken = self.take(alpha, "alpha")
         if taken.dtype != wanted:

@@ -27,6 +27,8 @@ class Library:
 
     # Whether current_stream() is the stream that the library's own work goes to.
     knows_its_stream = True
+    # Whether it has copies in another memory order.
+    copies = True
 
     def __init__(self, device: int) -> None:
         self.device = device
@@ -180,6 +182,8 @@ class _CuPy(Library):
 
 
 class _Numba(Library):
+    copies = False
+
     @property
     def _cuda(self) -> Any:
         return sys.modules["numba.cuda"]
@@ -196,12 +200,6 @@ class _Numba(Library):
 
     def empty(self, shape: tuple[int, ...], dtype: str, array: Any) -> Any:
         return self._cuda.device_array(shape, dtype=dtype)
-
-    def dense(self, array: Any) -> Any:
-        raise ValueError("arrays of Numba are taken where they are dense; it has no copy of others")
-
-    def in_layout_of(self, x: Any, array: Any) -> Any:
-        raise ValueError("arrays of Numba are taken where they have x's memory order")
 
 
 class _ArrayApi(Library):
@@ -283,26 +281,29 @@ def stream_handle(stream: Any, device: int) -> int:
             f"stream is of CUDA device {place} and the arrays are on device {device}; "
             "one device is taken"
         )
-    if _is_number(stream):
-        handle = operator.index(stream)
-    elif hasattr(stream, "__cuda_stream__"):
-        handle = stream.__cuda_stream__()[1]
-    elif hasattr(stream, "cuda_stream"):  # PyTorch
-        handle = stream.cuda_stream
-    elif hasattr(stream, "ptr"):  # CuPy
-        handle = stream.ptr
-    elif hasattr(stream, "handle"):  # Numba
-        handle = getattr(stream.handle, "value", stream.handle) or 0
-    else:
+    handle = _number_of(stream)
+    if handle is None:
         raise TypeError(
             f"stream is {stream!r}; a stream of PyTorch, CuPy or Numba, an object with "
             "__cuda_stream__, or the number of a cudaStream_t is taken"
         )
-    return int(handle) or DEFAULT_STREAM
+    return handle or DEFAULT_STREAM
 
 
-def _is_number(stream: Any) -> bool:
+def _number_of(stream: Any) -> int | None:
+    """Return the number that a stream object has, or that is one; None for anything else."""
     try:
-        return not isinstance(stream, bool) and operator.index(stream) >= 0
-    except TypeError:
-        return False
+        if isinstance(stream, bool):
+            return None
+        if hasattr(stream, "__cuda_stream__"):
+            stream = stream.__cuda_stream__()[1]
+        elif hasattr(stream, "cuda_stream"):  # PyTorch
+            stream = stream.cuda_stream
+        elif hasattr(stream, "ptr"):  # CuPy
+            stream = stream.ptr
+        elif hasattr(stream, "handle"):  # Numba
+            stream = getattr(stream.handle, "value", stream.handle) or 0
+        number = operator.index(stream)
+    except (TypeError, IndexError):
+        return None
+    return number if 0 <= number < 1 << 64 else None
