@@ -16,6 +16,13 @@
 namespace elulayer::cuda {
 namespace {
 
+// For launch bounds: five blocks of 256 threads on a multiprocessor, or as many as it has room for.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+constexpr int five_blocks = 4;
+#else
+constexpr int five_blocks = 5;
+#endif
+
 // The dynamic shared memory of the block.
 template <class T>
 __device__ T* shared_memory() {

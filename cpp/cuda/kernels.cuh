@@ -27,6 +27,9 @@ constexpr int together = vector < 2           ? 1
                          : vector > 2 && fold ? 4
                                               : 2;
 
+// Launch bounds name the blocks on a multiprocessor that a kernel leaves registers for, where the
+// compiler alone would take more, or spill one; 0 leaves it alone.
+
 __device__ int thread_x(const Plan& plan) {
   return static_cast<int>(threadIdx.x) & (plan.block_x - 1);
 }
@@ -170,29 +173,30 @@ __device__ void from_arithmetic(const Arithmetic<S> (&values)[count], S (&result
   }
 }
 
-// Z of a vector: by the short form if that is right for all of it.
-template <int vector, int alphas_count, class S>
-__device__ void forward_vector(const S (&xs)[vector], const Arithmetic<S> (&alphas)[alphas_count],
-                               bool short_alphas, S (&zs)[vector]) {
+// Z of `count` elements from `first` on in place of their xs: by the short form if that is right
+// for all of them.
+template <int count, int vector, int alphas_count, class S>
+__device__ void forward_part(int first, S (&xs)[vector],
+                             const Arithmetic<S> (&alphas)[alphas_count], bool short_alphas) {
   using T = Arithmetic<S>;
   bool brief = short_alphas;
   ELULAYER_UNROLL
-  for (int v = 0; v < vector; ++v) {
-    brief = brief && !(to_arithmetic(xs[v]) < deep<T>);
+  for (int i = 0; i < count; ++i) {
+    brief = brief && !(to_arithmetic(xs[first + i]) < deep<T>);
   }
-  T results[vector];
+  T zs[count];
   if (brief) {
     ELULAYER_UNROLL
-    for (int v = 0; v < vector; ++v) {
-      results[v] = elu_short(to_arithmetic(xs[v]), alphas[v % alphas_count]);
+    for (int i = 0; i < count; ++i) {
+      zs[i] = elu_short(to_arithmetic(xs[first + i]), alphas[(first + i) % alphas_count]);
     }
   } else {
     ELULAYER_UNROLL
-    for (int v = 0; v < vector; ++v) {
-      results[v] = elu_any(to_arithmetic(xs[v]), alphas[v % alphas_count]);
+    for (int i = 0; i < count; ++i) {
+      zs[i] = elu_any(to_arithmetic(xs[first + i]), alphas[(first + i) % alphas_count]);
     }
   }
-  from_arithmetic(results, zs);
+  from_arithmetic(zs, xs, first);
 }
 
 // Whether elu_short takes all alphas.
@@ -209,7 +213,7 @@ __device__ bool are_short_forward(const T (&alphas)[count]) {
 
 // Z. `fold` is the plan's: one alpha for all columns of a thread.
 template <int vector, bool fold, class S>
-__global__ void __launch_bounds__(block_size)
+__global__ void __launch_bounds__(block_size, fold || vector > 2 ? 0 : five_blocks)
     forward_kernel(Plan plan, const S* x, const Arithmetic<S>* alpha, Arithmetic<S> alpha_value,
                    S* z) {
   using T = Arithmetic<S>;
@@ -231,9 +235,12 @@ __global__ void __launch_bounds__(block_size)
     ELULAYER_UNROLL
     for (int i = 0; i < count; ++i) {
       if (i < left) {
-        S zs[vector];
-        forward_vector(xs[i], alphas, short_alphas, zs);
-        write(place, zs, z, at + i * place.stride);
+        constexpr int part = vector;
+        ELULAYER_UNROLL
+        for (int v = 0; v < vector; v += part) {
+          forward_part<part>(v, xs[i], alphas, short_alphas);
+        }
+        write(place, xs[i], z, at + i * place.stride);
       }
     }
   }
@@ -374,15 +381,10 @@ __device__ void add_block(const Plan& plan, const Sum<T> (&sums)[sums_count], Su
   }
 }
 
-// Blocks on a multiprocessor that backward leaves registers for; 0 leaves them to the compiler,
-// which may spill one of a thread with many sums to fit in a fourth block.
-template <int sums_count>
-constexpr int resident_blocks = sums_count > 4 ? 3 : 0;
-
 // dX, and each block's sums of its terms. `fold` is the plan's: one sum and
 // one alpha for all columns of a thread.
 template <class Source, int vector, bool fold, class S>
-__global__ void __launch_bounds__(block_size, resident_blocks<fold ? 1 : vector>)
+__global__ void __launch_bounds__(block_size, fold || vector < 8 ? 0 : 3)
     backward_kernel(Plan plan, const S* grad, const S* source, const Arithmetic<S>* alpha,
                     Arithmetic<S> alpha_value, S* dx, Sum<Arithmetic<S>>* partials) {
   using T = Arithmetic<S>;

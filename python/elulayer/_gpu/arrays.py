@@ -38,7 +38,7 @@ def kind_of(value: object) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class View:
     """The memory of a GPU array.
 

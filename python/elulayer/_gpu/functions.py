@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._arguments import alpha_dtype, in_range, kernel_shape
+from .._arguments import in_range, kernel_shape
 from .._layout import is_dense, same_layout
 from .arrays import View, check_on_gpu, device_of, kind_of, on_gpu, view
 from .extension import usable
@@ -190,7 +190,7 @@ class _Call:
 
     def alpha(self, alpha: Any, x: View) -> tuple[View | None, float, tuple[int, ...]]:
         """Return the memory of alpha, or its value where it is a number; and its shape."""
-        wanted = str(alpha_dtype(x.layout.dtype))
+        wanted = _dtype_of_alpha(x)
         if isinstance(alpha, np.generic) and alpha.dtype == wanted:
             return None, float(alpha), ()
         if type(alpha) in (int, float):
@@ -255,8 +255,7 @@ def elu_backward(
             )
         shape = kernel_shape(from_.layout, a_shape, axis, name)
         result = call.result(out, from_, g, a)
-        dtype = str(alpha_dtype(from_.layout.dtype))
-        dalpha, dalpha_address = call.empty(a_shape, dtype, from_, "dalpha")
+        dalpha, dalpha_address = call.empty(a_shape, _dtype_of_alpha(from_), from_, "dalpha")
         doubles = -(-call.extension.workspace_bytes(from_.dtype, *shape) // 8)
         _, workspace_address = call.empty((doubles,), "float64", from_, "the workspace")
         function = {
@@ -270,6 +269,10 @@ def elu_backward(
             *(*shape, call.device, call.stream),
         )
         return result.array, dalpha
+
+
+def _dtype_of_alpha(x: View) -> str:
+    return "float64" if x.dtype == "float64" else "float32"
 
 
 def _pointer(view: View | None) -> int:

@@ -9,6 +9,7 @@ import operator
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import cache
 from typing import Any
 
 from .arrays import kind_of
@@ -240,9 +241,10 @@ _IMMUTABLE = ("jax", "jaxlib", "tensorflow")
 
 def find_library(array: Any, device: int) -> Library | None:
     """Return the library that an array on this device is of, if it is one that makes arrays."""
-    for root in _roots(array):
-        if root in _LIBRARIES:
-            return _LIBRARIES[root](device)
+    array_type: Any = type(array)
+    kind = _kind_of_library(array_type)
+    if kind is not None:
+        return kind(device)
     if not is_immutable(array) and hasattr(array, "__array_namespace__"):
         return _ArrayApi(device, array)
     return None
@@ -266,11 +268,18 @@ def library_of(array: Any, name: str, device: int) -> Library:
 
 def is_immutable(array: Any) -> bool:
     """Whether the library of an array relies on its never being written to."""
-    return any(root in _IMMUTABLE for root in _roots(array))
+    return any(root in _IMMUTABLE for root in _roots(type(array)))
 
 
-def _roots(array: Any) -> list[str]:
-    return [base.__module__.partition(".")[0] for base in type(array).__mro__]
+@cache
+def _kind_of_library(array_type: type) -> type[Library] | None:
+    known = (_LIBRARIES.get(root) for root in _roots(array_type))
+    return next((kind for kind in known if kind is not None), None)
+
+
+def _roots(array_type: type) -> list[str]:
+    """Return the packages that a type and what it is derived from are of."""
+    return [base.__module__.partition(".")[0] for base in array_type.__mro__]
 
 
 def stream_handle(stream: Any, device: int) -> int:
