@@ -48,7 +48,10 @@ __device__ void store_vector(const S (&values)[vector], S* to) {
   } else {
     uint4 bits;
     __builtin_memcpy(&bits, values, sizeof bits);
-    __stwb(reinterpret_cast<uint4*>(to), bits);  // an assignment may be split, beside single ones
+    // The compiler may split an assignment, beside those of single elements.
+    asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(to)),
+                 "r"(bits.x), "r"(bits.y), "r"(bits.z), "r"(bits.w)
+                 : "memory");
   }
 }
 

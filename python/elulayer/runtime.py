@@ -101,7 +101,9 @@ class CudaInfo:
 
 
 def cuda_info() -> CudaInfo:
-    """Describe the CUDA unit. Nothing is started on a device.
+    """Describe the CUDA unit.
+
+    Where there is a driver this initializes it: a process that is forked later cannot use CUDA.
 
     Returns
     -------
