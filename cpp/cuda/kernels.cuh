@@ -15,9 +15,8 @@
 namespace elulayer::cuda {
 namespace {
 
-// Vectors of each array that a thread reads before it needs the first: more blocks on a
-// multiprocessor do as much, where the registers of double, or of many alphas and sums, let them
-// be.
+// Vectors of each array that a thread reads before it needs the first. Where double, or an alpha
+// for each element, needs the registers, the other blocks' reads must do.
 template <class T, bool fold>
 constexpr int in_flight = fold && sizeof(T) < sizeof(double) ? 2 : 1;
 
@@ -26,9 +25,6 @@ template <int vector, bool fold>
 constexpr int together = vector < 2           ? 1
                          : vector > 2 && fold ? 4
                                               : 2;
-
-// Launch bounds name the blocks on a multiprocessor that a kernel leaves registers for, where the
-// compiler alone would take more, or spill one; 0 leaves it alone.
 
 __device__ int thread_x(const Plan& plan) {
   return static_cast<int>(threadIdx.x) & (plan.block_x - 1);
@@ -173,30 +169,29 @@ __device__ void from_arithmetic(const Arithmetic<S> (&values)[count], S (&result
   }
 }
 
-// Z of `count` elements from `first` on in place of their xs: by the short form if that is right
-// for all of them.
-template <int count, int vector, int alphas_count, class S>
-__device__ void forward_part(int first, S (&xs)[vector],
-                             const Arithmetic<S> (&alphas)[alphas_count], bool short_alphas) {
+// Z of a vector in place of its xs: by the short form if that is right for all of it.
+template <int vector, int alphas_count, class S>
+__device__ void forward_vector(S (&xs)[vector], const Arithmetic<S> (&alphas)[alphas_count],
+                               bool short_alphas) {
   using T = Arithmetic<S>;
   bool brief = short_alphas;
   ELULAYER_UNROLL
-  for (int i = 0; i < count; ++i) {
-    brief = brief && !(to_arithmetic(xs[first + i]) < deep<T>);
+  for (int v = 0; v < vector; ++v) {
+    brief = brief && !(to_arithmetic(xs[v]) < deep<T>);
   }
-  T zs[count];
+  T zs[vector];
   if (brief) {
     ELULAYER_UNROLL
-    for (int i = 0; i < count; ++i) {
-      zs[i] = elu_short(to_arithmetic(xs[first + i]), alphas[(first + i) % alphas_count]);
+    for (int v = 0; v < vector; ++v) {
+      zs[v] = elu_short(to_arithmetic(xs[v]), alphas[v % alphas_count]);
     }
   } else {
     ELULAYER_UNROLL
-    for (int i = 0; i < count; ++i) {
-      zs[i] = elu_any(to_arithmetic(xs[first + i]), alphas[(first + i) % alphas_count]);
+    for (int v = 0; v < vector; ++v) {
+      zs[v] = elu_any(to_arithmetic(xs[v]), alphas[v % alphas_count]);
     }
   }
-  from_arithmetic(zs, xs, first);
+  from_arithmetic(zs, xs);
 }
 
 // Whether elu_short takes all alphas.
@@ -210,6 +205,9 @@ __device__ bool are_short_forward(const T (&alphas)[count]) {
   }
   return all;
 }
+
+// The second launch bound of a kernel is how many blocks on a multiprocessor it leaves registers
+// for, where the compiler alone would take more, or spill one; 0 leaves it alone.
 
 // Z. `fold` is the plan's: one alpha for all columns of a thread.
 template <int vector, bool fold, class S>
@@ -235,11 +233,7 @@ __global__ void __launch_bounds__(block_size, fold || vector > 2 ? 0 : five_bloc
     ELULAYER_UNROLL
     for (int i = 0; i < count; ++i) {
       if (i < left) {
-        constexpr int part = vector;
-        ELULAYER_UNROLL
-        for (int v = 0; v < vector; v += part) {
-          forward_part<part>(v, xs[i], alphas, short_alphas);
-        }
+        forward_vector(xs[i], alphas, short_alphas);
         write(place, xs[i], z, at + i * place.stride);
       }
     }

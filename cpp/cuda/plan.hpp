@@ -24,8 +24,8 @@
 namespace elulayer::cuda {
 
 // Threads of a block.
-constexpr int block_size = 256;
-constexpr int block_bits = 8;  // its logarithm
+constexpr int block_bits = 8;
+constexpr int block_size = 1 << block_bits;
 // Blocks that add the partial sums, at most.
 constexpr std::int64_t combine_blocks = 4096;
 
