@@ -32,7 +32,7 @@ __device__ int thread_x(const Plan& plan) {
 __device__ int thread_y(const Plan& plan) { return static_cast<int>(threadIdx.x) >> plan.x_bits; }
 
 // Where a thread works: at `first`, and in `steps` steps of `stride` from there. Of a vector there
-// it has the elements that lie in [low, high).
+// it has the elements that lie in [low, high): none, beyond the end of a last row that is shorter.
 struct Place {
   std::int64_t first;
   std::int64_t stride;
@@ -73,9 +73,7 @@ __device__ Place find_place(const Plan& plan) {
     const std::int64_t slab = blockIdx.y * plan.slab_rows;
     const std::int64_t row = slab + thread_y(plan);
     place.first = row * plan.columns + place.column;
-    const std::int64_t last_row = (plan.rows - 1) * plan.columns;
-    const std::int64_t rows = last_row + place.column < plan.size ? plan.rows : plan.rows - 1;
-    const std::int64_t end = slab + plan.slab_rows < rows ? slab + plan.slab_rows : rows;
+    const std::int64_t end = slab + plan.slab_rows < plan.rows ? slab + plan.slab_rows : plan.rows;
     place.steps = place.column < plan.columns ? steps_of(end - row, block_bits - plan.x_bits) : 0;
   }
   return place;
