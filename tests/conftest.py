@@ -1,12 +1,20 @@
 """Settings of the tests, and what several files of them share."""
 
 import os
+import platform
 import shutil
+import sys
 
 import hypothesis
 import pytest
 
 import cuda_build
+import elulayer as el
+import emulated_gpu
+from elulayer._gpu import extension as gpu_extension
+
+pytest.register_assert_rewrite("gpu_libraries")
+import gpu_libraries  # noqa: E402
 
 # A loaded machine is slow, and in CI a test that fails must fail again.
 hypothesis.settings.register_profile(
@@ -24,3 +32,50 @@ def cuda_library(tmp_path_factory):
     if shutil.which("nvcc") is None:
         pytest.skip("nvcc, the CUDA compiler, is not installed")
     return cuda_build.build(tmp_path_factory.mktemp("cuda"), "ON")
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    if not (cuda_build.ROOT / "CMakeLists.txt").exists():
+        pytest.skip("the C++ sources are not beside the tests")
+    if platform.machine() == "x86_64" and "x86-64-v3" not in el.cpu_info().usable:
+        pytest.skip("the emulator needs the processor's fused multiply-add, as a GPU has it")
+    return emulated_gpu.build(tmp_path_factory.mktemp("emulated"))
+
+
+@pytest.fixture
+def gpu(built, monkeypatch):
+    """The emulated machine in the place of a real one."""
+    machine = emulated_gpu.Gpu(*built)
+    monkeypatch.setattr(gpu_extension, "load", lambda: machine.extension)
+    monkeypatch.setattr(gpu_extension, "unavailable", lambda: None)
+    for name, module in (("torch", "torch"), ("cupy", "cupy"), ("numba", "numba.cuda")):
+        monkeypatch.setitem(sys.modules, module, getattr(machine, name))
+    yield machine
+    assert emulated_gpu.exported() == 0, "what was exported has been given back"
+    assert machine.controls.emulator_events_alive() == 0
+    assert machine.controls.emulator_current_device() == 0, "the device is restored"
+    assert machine.device == 0
+    assert machine.controls.emulator_last_error() == 0, "no error is left for others to find"
+
+
+def _make_library(request, which):
+    kind, _, name = which.rpartition(" ")
+    if kind:
+        return gpu_libraries.Emulated(request.getfixturevalue("gpu"), name)
+    return gpu_libraries.Torch() if name == "torch" else gpu_libraries.CuPy()
+
+
+@pytest.fixture(params=[*gpu_libraries.EMULATED, *gpu_libraries.REAL])
+def library(request):
+    return _make_library(request, request.param)
+
+
+@pytest.fixture(
+    params=["emulated torch and cupy", "torch and cupy"]
+    if gpu_libraries.REAL
+    else ["emulated torch and cupy"]
+)
+def torch_and_cupy(request):
+    which = request.param.removesuffix("torch and cupy")
+    return [_make_library(request, which + name) for name in ("torch", "cupy")]

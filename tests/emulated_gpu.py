@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 
 SOURCE = Path(__file__).parent / "cpp" / "cuda" / "extension"
-NAMES = {np.dtype(t): np.dtype(t).name for t in (np.float32, np.float64, np.float16, np.int32)}
 
 
 def build(folder):

@@ -77,6 +77,7 @@ def test_digests(compiled, isa):
 def test_cuda_kernels_on_the_cpu(compiled):
     """Their bodies give the CPU's bits, and touch nothing beyond the arrays."""
     assert run(compiled / "tests/cpp/cuda_emulated") == "all passed\n"
+    print(run(compiled / "tests/cpp/cuda_combine"))
 
 
 def test_find_package(compiled, tmp_path):

@@ -6,8 +6,8 @@
 # FOLDER (default: build/gpu in the project) gets a log of each step, the builds, and the results of
 # bench/gpu.py; those of an earlier run are removed. A step that fails is reported at the end, and
 # the next ones run. The exit status is 0 if all passed. Environment: LIMIT, seconds for everything
-# (default: 530); PYTHON (default: python3), which must have numpy, pybind11, pytest,
-# scikit-build-core and torch (and CuPy and ml_dtypes, for the tests with their arrays). It needs
+# (default: 530); PYTHON (default: python3), which must have hypothesis, ml_dtypes, numpy,
+# pybind11, pytest, scikit-build-core and torch (and CuPy, for the tests with its arrays). It needs
 # cmake, ninja, nvcc and compute-sanitizer.
 set -uo pipefail
 
@@ -45,7 +45,7 @@ missing=()
 for program in cmake ninja nvcc compute-sanitizer; do
   command -v "$program" > /dev/null || missing+=("the program $program")
 done
-for module in numpy pybind11 pytest scikit_build_core torch; do
+for module in hypothesis ml_dtypes numpy pybind11 pytest scikit_build_core torch; do
   "$python" -c "import importlib.util, sys; sys.exit(importlib.util.find_spec('$module') is None)" ||
     missing+=("the Python module $module")
 done
@@ -67,8 +67,8 @@ failures=0
 names=()
 states=()
 times=()
-# What the timings are left at the end.
-reserved=200
+# Seconds that the timings are left at the end.
+reserved=$((limit * 3 / 8))
 CMAKE_BUILD_PARALLEL_LEVEL=$(nproc)
 export CMAKE_BUILD_PARALLEL_LEVEL
 
@@ -180,9 +180,9 @@ import sys, elulayer
 info = elulayer.cuda_info()
 print(info)
 sys.exit(not info.available)'
-  # tests/conftest.py is for tests that need hypothesis; the emulated libraries have their own run.
-  step arrays 150 "$python" -m pytest --noconftest -p no:cacheprovider -q -W default \
-    -k "(torch or cupy) and not emulated" tests/test_gpu_arrays.py
+  # The arrays of the device; the emulated ones are for machines without.
+  step arrays 150 "$python" -m pytest -p no:cacheprovider -q -W default \
+    -k "(torch or cupy) and not emulated" tests/test_gpu_*.py
   reserved=0
   budget=$((limit - SECONDS - 40))
   ((budget < 30)) && budget=30

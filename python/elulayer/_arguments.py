@@ -41,6 +41,11 @@ def _check_dtype(array: _Array, name: str) -> None:
     raise TypeError(f"{name} has dtype {dtype}; {_DTYPE_NAMES} are taken")
 
 
+def kind_of(value: object) -> str:
+    """Return the type of a value, as messages name it."""
+    return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+
+
 def input_array(value: npt.ArrayLike, name: str) -> _Array:
     """`value` as an array of a dtype that the kernels take, dense."""
     if isinstance(value, np.ma.MaskedArray):
@@ -48,8 +53,9 @@ def input_array(value: npt.ArrayLike, name: str) -> _Array:
     try:
         array = np.asarray(value)
     except (TypeError, RuntimeError, BufferError) as error:  # of an array of another library
-        kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
-        raise TypeError(f"{name}, a {kind}, cannot be read as an array: {error}") from error
+        raise TypeError(
+            f"{name}, a {kind_of(value)}, cannot be read as an array: {error}"
+        ) from error
     _check_dtype(array, name)
     if array.ndim == 0:
         raise ValueError(f"{name} has no dimension; an array with at least one is taken")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._arguments import kind_of
 from .extension import usable
 
 # DLPack's kDLCUDA and kDLCUDAManaged.
@@ -31,11 +32,6 @@ def on_gpu(value: object) -> bool:
         return kind()[0] in _CUDA_DEVICES
     except Exception:  # an array of several devices has none to give: NumPy may read it
         return False
-
-
-def kind_of(value: object) -> str:
-    """Return the type of a value, as messages name it."""
-    return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
 
 
 @dataclass(slots=True)

@@ -8,11 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from .._arguments import in_range, kernel_shape
+from .._arguments import in_range, kernel_shape, kind_of
 from .._layout import is_dense, same_layout
-from .arrays import View, check_on_gpu, device_of, kind_of, on_gpu, view
+from .arrays import View, check_on_gpu, device_of, on_gpu, view
 from .extension import usable
-from .libraries import Library, find_library, is_immutable, library_of, stream_handle
+from .libraries import (
+    CopyingLibrary,
+    Library,
+    find_library,
+    is_immutable,
+    library_of,
+    stream_handle,
+)
 
 
 class _Call:
@@ -62,8 +69,8 @@ class _Call:
         for array, library in self._given:
             if library is None or not library.knows_its_stream:
                 waits = True
-            elif type(library) is not type(self.library):
-                others[type(library)] = library
+            elif library.identity != self.library.identity:
+                others[library.identity] = library
             elif self.stream != self._current:
                 library.keep(array, self.stream)
         if waits:
@@ -114,15 +121,16 @@ class _Call:
         address = self.library.address(array)
         return array, self.new(array, name).pointer if address is None else address
 
-    def _copier(self, value: Any, name: str) -> Library:
+    def _copier(self, value: Any, name: str) -> CopyingLibrary:
         """Return the call's library, which copies arrays of its own."""
-        if type(find_library(value, self.device)) is not type(self.library):
+        own = find_library(value, self.device)
+        if own is None or own.identity != self.library.identity:
             raise TypeError(
                 f"{name} is a {kind_of(value)} whose memory would have to be copied, and "
                 f"{self._name} is of another library; an array of that one, or in C order where "
                 "all are, is taken"
             )
-        if not self.library.copies:
+        if not isinstance(self.library, CopyingLibrary):
             raise TypeError(
                 f"{name} is a {kind_of(value)} whose memory would have to be copied, which its "
                 f"library does not do; a dense array, in the memory order of {self._name}, is taken"

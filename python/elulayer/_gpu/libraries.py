@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import operator
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
-from .arrays import kind_of
+from .._arguments import kind_of
 
 # CUDA's handle of the default stream of a process; 0 stands for it too.
 DEFAULT_STREAM = 1
 
 
-class Library:
+class Library(ABC):
     """An array library, for arrays on one device.
 
     Parameters
@@ -28,53 +29,63 @@ class Library:
 
     # Whether current_stream() is the stream that the library's own work goes to.
     knows_its_stream = True
-    # Whether it has copies in another memory order.
-    copies = True
 
     def __init__(self, device: int) -> None:
         self.device = device
 
+    @property
+    def identity(self) -> Any:
+        """What two arrays' libraries have in common if they are the same."""
+        return type(self)
+
     def check(self, array: Any, name: str) -> None:
         """Refuse an array whose memory does not hold its elements."""
+        return
 
-    def current_stream(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def current_stream(self) -> int: ...
 
+    @abstractmethod
     def using(self, stream: int, current: int) -> AbstractContextManager[Any]:
         """Make `stream` the library's current one, which is `current`, and the device too."""
-        raise NotImplementedError
 
+    @abstractmethod
     def empty_like(self, array: Any) -> Any:
         """Return a new array of dense `array`'s shape, dtype and memory order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def empty(self, shape: tuple[int, ...], dtype: str, array: Any) -> Any:
         """Return a new array beside `array`, in C order."""
-        raise NotImplementedError
 
     def address(self, array: Any) -> int | None:
         """Return where a new array's memory is, if this stream may use it without further ado."""
         return None
-
-    def dense(self, array: Any) -> Any:
-        """Return a dense copy."""
-        raise NotImplementedError
-
-    def in_layout_of(self, x: Any, array: Any) -> Any:
-        """Return a copy of `array` in dense `x`'s memory order."""
-        raise NotImplementedError
 
     def keep(self, array: Any, stream: int) -> None:
         """Leave the memory of `array` alone until `stream` has done what it has now.
 
         Where a library cannot, as CuPy, its users hold the arrays that another stream is given.
         """
+        return
 
     def written(self, array: Any) -> None:
         """Let the library know that the elements of `array` are others now."""
+        return
 
 
-class _Torch(Library):
+class CopyingLibrary(Library):
+    """A library that copies arrays."""
+
+    @abstractmethod
+    def dense(self, array: Any) -> Any:
+        """Return a dense copy."""
+
+    @abstractmethod
+    def in_layout_of(self, x: Any, array: Any) -> Any:
+        """Return a copy of `array` in dense `x`'s memory order."""
+
+
+class _Torch(CopyingLibrary):
     @property
     def _torch(self) -> Any:
         return sys.modules["torch"]
@@ -139,7 +150,7 @@ class _Handle:
         return 0, self._stream
 
 
-class _CuPy(Library):
+class _CuPy(CopyingLibrary):
     @property
     def _cupy(self) -> Any:
         return sys.modules["cupy"]
@@ -183,8 +194,6 @@ class _CuPy(Library):
 
 
 class _Numba(Library):
-    copies = False
-
     @property
     def _cuda(self) -> Any:
         return sys.modules["numba.cuda"]
@@ -203,7 +212,7 @@ class _Numba(Library):
         return self._cuda.device_array(shape, dtype=dtype)
 
 
-class _ArrayApi(Library):
+class _ArrayApi(CopyingLibrary):
     """Any library with the functions of the array API standard, https://data-apis.org."""
 
     knows_its_stream = False
@@ -211,6 +220,10 @@ class _ArrayApi(Library):
     def __init__(self, device: int, array: Any) -> None:
         super().__init__(device)
         self._functions = array.__array_namespace__()
+
+    @property
+    def identity(self) -> Any:
+        return self._functions
 
     def current_stream(self) -> int:
         return DEFAULT_STREAM
