@@ -12,7 +12,7 @@ namespace {
 
 // v, grad and x become dgrad, a factor of the terms, and dx.
 template <class A>
-void double_backward_block(double* v, double* grad, double* x, double* factor, A w, A alpha,
+ELULAYER_LOOP void double_backward_block(double* v, double* grad, double* x, double* factor, A w, A alpha,
                            int n) {
   const Alpha<double> one = prepare_alpha(1.0);
 #pragma omp simd
@@ -71,6 +71,7 @@ void double_backward(const Tile& tile, const S* v, const Arithmetic<S>* w, const
       for_each_piece<T>(tile, c, [&](int64_t at, int n) {
         buffers.fill(v + at, grad + at, x + at, n);
         buffers.compute(Uniform<double>{to_double(w[c])}, Uniform<double>{to_double(alpha[c])}, n);
+        ELULAYER_LANES_INSIDE
         for (int i = 0; i < n; i += row_lanes) {
           const int lanes = n - i < row_lanes ? n - i : row_lanes;
           sums.add_products(buffers.grad + i, buffers.factor + i, lanes);

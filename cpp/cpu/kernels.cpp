@@ -4,6 +4,10 @@
 //
 // A block is computed in the short form; the loop also looks whether all of it was within the short
 // form's range, and if not, the block is computed again in the form for every input.
+//
+// What the loop finds it collects in a word, by bitwise or, which every compiler vectorizes, and
+// without `omp simd`: the directive's reduction keeps g++ from vectorizing the rest of a run that
+// is no whole number of vectors. So results are __restrict there.
 #include "cpu/kernels.hpp"
 
 #include "cpu/block.hpp"
@@ -19,19 +23,18 @@ namespace {
 
 // False where an x was outside of the short form's range.
 template <class T, class A>
-bool forward_short(const T* x, A alpha, T* z, int n) {
-  T lowest = 0;
-#pragma omp simd reduction(min : lowest)
+ELULAYER_LOOP bool forward_short(const T* x, A alpha, T* __restrict z, int n) {
+  WordOf<T> signs = 0;
   for (int i = 0; i < n; ++i) {
     const T xi = x[i];
     z[i] = elu_short(xi, alpha[i]);
-    lowest = xi < lowest ? xi : lowest;
+    signs |= to_bits(xi - deep<T>);
   }
-  return lowest >= deep<T>;
+  return !has_sign<T>(signs);
 }
 
 template <class T, class A>
-void forward_any(const T* x, A alpha, T* z, int n) {
+ELULAYER_LOOP void forward_any(const T* x, A alpha, T* z, int n) {
 #pragma omp simd
   for (int i = 0; i < n; ++i) {
     z[i] = elu_any(x[i], alpha[i]);
@@ -85,7 +88,7 @@ void forward(const Tile& tile, Store store, const S* x, const Arithmetic<S>* alp
 }
 
 template <class T, class A>
-void forward_with_memory_block(const T* x, A alpha, T* z, T* memory, int n) {
+ELULAYER_LOOP void forward_with_memory_block(const T* x, A alpha, T* z, T* memory, int n) {
 #pragma omp simd
   for (int i = 0; i < n; ++i) {
     const Remembered<T> result = elu_remembered(x[i], alpha[i]);
@@ -123,29 +126,27 @@ void forward_with_memory(const Tile& tile, const S* x, const Arithmetic<S>* alph
 
 // Backward ----------------------------------------------------------------------------------------
 
-// dx, and the terms of dL/dalpha at scale 2^term_exponent. False where an element was outside of
-// the short form's range.
+// dx, and the terms of dL/dalpha at scale 2^term_exponent. An element outside of the short form's
+// range shows in one of two ways: the result is false, or its term is not finite, as add_fours
+// finds.
 template <class Mode, class T, class A>
-bool backward_short(const T* grad, const T* source, A scaled_alpha, T* dx, T* terms, int n) {
-  T lowest = 0;
-  T not_finite = 0;  // a finite number times 0 is 0, an infinity or NaN times 0 is NaN
-#pragma omp simd reduction(min : lowest) reduction(+ : not_finite)
+ELULAYER_LOOP bool backward_short(const T* grad, const T* source, A scaled_alpha, T* __restrict dx,
+                                  T* __restrict terms, int n) {
+  WordOf<T> signs = 0;
   for (int i = 0; i < n; ++i) {
     const T si = source[i];
     const ShortBackward<T> result = Mode::short_form(grad[i], si, scaled_alpha[i]);
-    const T depth = Mode::depth(si);
     dx[i] = result.dx;
-    terms[i] = result.term;
-    lowest = depth < lowest ? depth : lowest;
-    not_finite = multiply_add(result.dx, T(0), not_finite);
+    terms[i] = multiply_add(result.dx, T(0), result.term);  // NaN where dx is not finite
+    signs |= to_bits(Mode::depth(si) - deep<T>);
   }
-  return lowest >= deep<T> && not_finite == T(0);
+  return !has_sign<T>(signs);
 }
 
 // dx, and the terms of dL/dalpha as two factors each.
 template <class Mode, class T, class A>
-void backward_any(const T* grad, const T* source, const A& alpha, T* dx, T* factor_grad, T* factor,
-                  int n) {
+ELULAYER_LOOP void backward_any(const T* grad, const T* source, A alpha, T* dx, T* factor_grad,
+                                T* factor, int n) {
 #pragma omp simd
   for (int i = 0; i < n; ++i) {
     const AnyBackward<T> result = Mode::any_form(grad[i], source[i], alpha[i]);
@@ -193,6 +194,13 @@ struct PreparedPattern<Alpha<T>, capacity> {
   }
 };
 
+// A prepared pattern, passed by value as Uniform is.
+template <class P, size_t capacity>
+struct PreparedAlphas {
+  const PreparedPattern<P, capacity>* pattern;
+  P operator[](int i) const { return (*pattern)[i]; }
+};
+
 // The memory of a block's inputs and results, where they are not in the arrays.
 template <class T>
 struct BackwardBuffers {
@@ -231,11 +239,13 @@ PartialSum backward_rows(const Tile& tile, Store store, const S* grad, const S* 
     bool is_short = short_alpha && backward_short<Mode>(g, s, scaled, to, terms, n);
     if (is_short) {
       fill_zero(terms, n, padded);
+      ELULAYER_LANES_INSIDE
       for (int i = 0; i < padded; i += group) {
         is_short = add_fours(terms + i, row_lanes) && is_short;
       }
     }
     if (is_short) {
+      ELULAYER_LANES_INSIDE
       for (int i = 0; i < padded; i += group) {
         sums.add(terms + i, row_lanes);
       }
@@ -243,6 +253,7 @@ PartialSum backward_rows(const Tile& tile, Store store, const S* grad, const S* 
       backward_any<Mode>(g, s, prepared, to, buffers.terms, buffers.factor, n);
       fill_zero(buffers.terms, n, padded);
       fill_zero(buffers.factor, n, padded);
+      ELULAYER_LANES_INSIDE
       for (int i = 0; i < padded; i += row_lanes) {
         sums.add_products(buffers.terms + i, buffers.factor + i, row_lanes);
       }
@@ -267,6 +278,7 @@ void backward_patterns(const Tile& tile, Store store, const S* grad, const S* so
   });
   const T* const scaled_alphas = scaled;
   PreparedPattern<Prepared, max_run<T>> prepared;
+  const PreparedAlphas<Prepared, max_run<T>> alphas{&prepared};
   bool is_prepared = false;
   Sums<T, max_run<T>> sums;
   BackwardBuffers<T> buffers;
@@ -301,7 +313,7 @@ void backward_patterns(const Tile& tile, Store store, const S* grad, const S* so
         is_prepared = true;
       }
       for (int r = 0; r < runs; ++r) {
-        backward_any<Mode>(g[r], s[r], prepared, to[r], buffers.terms, buffers.factor, sizes[r]);
+        backward_any<Mode>(g[r], s[r], alphas, to[r], buffers.terms, buffers.factor, sizes[r]);
         sums.add_products(buffers.terms, buffers.factor, sizes[r]);
       }
     }

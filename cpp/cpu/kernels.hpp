@@ -1,6 +1,7 @@
 // The table of kernels that kernels.cpp exports for each instruction set.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "elulayer/types.hpp"

@@ -72,6 +72,12 @@ ELULAYER_FN T with_sign(T value, WordOf<T> pattern) {
   return from_bits<T>((to_bits(value) & ~sign) | (pattern & sign));
 }
 
+// Whether the sign bit of a pattern is set.
+template <class T>
+ELULAYER_FN bool has_sign(WordOf<T> pattern) {
+  return pattern >> (8 * sizeof(T) - 1) != 0;
+}
+
 // False for infinities and NaN, whose difference with themselves is NaN.
 template <class T>
 ELULAYER_FN bool is_finite(T value) {
