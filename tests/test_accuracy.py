@@ -15,7 +15,7 @@ needs_long_double = pytest.mark.skipif(
 )
 
 COUNT = 500_000
-FUSED = el.cpu_info().active != "baseline"
+FUSED = el.cpu_info().fused
 
 
 def points(rng, dtype, low, count):

@@ -1,6 +1,7 @@
 """Which instruction set runs, and how one is forced."""
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -8,7 +9,8 @@ import pytest
 
 import elulayer as el
 
-NAMES = ("x86-64-v4", "x86-64-v3", "baseline")
+ARM = platform.machine().lower() in ("aarch64", "arm64")
+NAMES = ("neon",) if ARM else ("x86-64-v4", "x86-64-v3", "baseline")
 
 # Runs kernels of every kind, then names the instruction set that their table was compiled for and a
 # hash of the results.
@@ -22,7 +24,8 @@ for dtype in (np.float32, np.float64):
         alpha = rng.normal(size=shape[1]).astype(dtype)
         for array in (el.elu(x, alpha), *el.elu_backward(grad, x, alpha)):
             digest.update(array.tobytes())
-print(el.cpu_info().active, el.cpu_info().reason, digest.hexdigest(), sep=";")
+info = el.cpu_info()
+print(info.active, info.reason, info.fused, digest.hexdigest(), sep=";")
 """
 
 
@@ -36,15 +39,16 @@ def probe(isa):
 
 def test_info():
     info = el.cpu_info()
-    assert info.compiled[-1] == info.usable[-1] == "baseline"
+    assert info.compiled[-1] == info.usable[-1] == NAMES[-1]
     assert [n for n in NAMES if n in info.compiled] == list(info.compiled)
+    assert info.fused or info.active == "baseline"
     assert [n for n in info.compiled if n in info.usable] == list(info.usable)
     assert info.active in info.usable
     assert info.threads >= 1
 
 
 def test_the_first_usable_is_the_default():
-    name, reason, _ = probe(None).stdout.strip().split(";")
+    name, reason, *_ = probe(None).stdout.strip().split(";")
     assert name == el.cpu_info().usable[0]
     assert reason == "the first that this machine can run"
 
@@ -64,17 +68,12 @@ def test_forced(isa):
         )
 
 
-def test_fused_instruction_sets_give_the_same_bits():
-    usable = [isa for isa in el.cpu_info().usable if isa != "baseline"]
-    digests = {probe(isa).stdout.strip().split(";")[2] for isa in usable}
-    assert len(digests) <= 1
-
-
-@pytest.mark.skipif(len(el.cpu_info().usable) < 2, reason="only the baseline runs on this machine")
-def test_the_baseline_has_bits_of_its_own():
-    """Without fused operations some last places differ: the forced kernels did run."""
-    digests = {probe(isa).stdout.strip().split(";")[2] for isa in ("baseline", "x86-64-v3")}
-    assert len(digests) == 2
+def test_the_bits_follow_from_fused_operations_alone():
+    """Without them some last places differ, which shows that the forced kernels did run."""
+    probes = {tuple(probe(isa).stdout.strip().split(";")[2:]) for isa in el.cpu_info().usable}
+    assert len(probes) == len({fused for fused, _ in probes}) == len({bits for _, bits in probes})
+    if len(el.cpu_info().usable) > 1:
+        assert len(probes) == 2
 
 
 def test_an_unknown_name_is_an_error():
@@ -84,4 +83,4 @@ def test_an_unknown_name_is_an_error():
         "ImportError: ELULAYER_ISA is 'avx9', which is not among the compiled instruction sets:"
     )
     assert message in result.stderr
-    assert "'baseline'" in result.stderr
+    assert f"'{NAMES[-1]}'" in result.stderr

@@ -20,7 +20,7 @@ from test_forward import DTYPES, SHAPES, random_inputs
 from test_layouts import in_memory_order, views
 
 MODES = ["memory", "output"]
-FUSED = el.cpu_info().active != "baseline"
+FUSED = el.cpu_info().fused
 LENGTHS = (*range(1, 20), 31, 33, 63, 65, 127, 130, 255, 257, 300)
 X = np.linspace(-2, 2, 24, dtype=np.float32).reshape(2, 3, 4)
 A = np.array([0.5, 1, 2], np.float32)

@@ -109,6 +109,7 @@ py::dict call_cpu_info() {
   result["compiled"] = py::tuple(py::cast(info.compiled));
   result["usable"] = py::tuple(py::cast(info.usable));
   result["active"] = info.active;
+  result["fused"] = info.fused;
   result["reason"] = info.reason;
   result["openmp"] = info.openmp.empty() ? py::object(py::none()) : py::str(info.openmp);
   result["threads"] = info.threads;

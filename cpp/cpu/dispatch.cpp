@@ -41,7 +41,6 @@ bool has_x86_64_v4() {
 #endif
 
 struct Implementation {
-  const char* name;
   const Kernels* kernels;
   bool (*supported)();
 };
@@ -49,12 +48,12 @@ struct Implementation {
 // In order of preference.
 const Implementation implementations[] = {
 #ifdef ELULAYER_HAVE_KERNELS_v4
-    {"x86-64-v4", &kernels_v4, has_x86_64_v4},
+    {&kernels_v4, has_x86_64_v4},
 #endif
 #ifdef ELULAYER_HAVE_KERNELS_v3
-    {"x86-64-v3", &kernels_v3, has_x86_64_v3},
+    {&kernels_v3, has_x86_64_v3},
 #endif
-    {"baseline", &kernels_baseline, [] { return true; }},
+    {&kernels_baseline, [] { return true; }},
 };
 
 struct Choice {
@@ -74,7 +73,7 @@ std::vector<std::string> names(bool usable_only) {
   std::vector<std::string> result;
   for (const Implementation& implementation : implementations) {
     if (!usable_only || implementation.supported()) {
-      result.emplace_back(implementation.name);
+      result.emplace_back(implementation.kernels->instruction_set);
     }
   }
   return result;
@@ -92,7 +91,7 @@ Choice first_supported() {
 
 Choice forced(const std::string& name) {
   for (const Implementation& implementation : implementations) {
-    if (name != implementation.name) {
+    if (name != implementation.kernels->instruction_set) {
       continue;
     }
     if (!implementation.supported()) {
@@ -127,6 +126,7 @@ CpuInfo cpu_info() {
   info.compiled = cpu::names(false);
   info.usable = cpu::names(true);
   info.active = cpu::active_kernels().instruction_set;
+  info.fused = cpu::active_kernels().fused;
   info.reason = cpu::choice().reason;
   info.openmp = cpu::openmp_runtime();
   info.threads = cpu::default_threads();

@@ -354,6 +354,8 @@ void backward(const Tile& tile, Store store, const S* grad, const S* source,
 constexpr char instruction_set[] = "x86-64-v4";
 #elif defined(__AVX2__) && defined(__FMA__)
 constexpr char instruction_set[] = "x86-64-v3";
+#elif defined(__aarch64__)
+constexpr char instruction_set[] = "neon";
 #else
 constexpr char instruction_set[] = "baseline";
 #endif
@@ -371,7 +373,8 @@ constexpr KernelTable<S> table{
 }  // namespace
 
 const Kernels ELULAYER_KERNELS = {
-    instruction_set, table<float>, table<double>, table<float16>, table<bfloat16>,
+    instruction_set, ELULAYER_FAST_FMA != 0, table<float>, table<double>, table<float16>,
+    table<bfloat16>,
 };
 
 }  // namespace elulayer::cpu

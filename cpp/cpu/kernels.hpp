@@ -64,6 +64,7 @@ struct KernelTable {
 
 struct Kernels {
   const char* instruction_set;  // that the compiler was told to use, by its own macros
+  bool fused;                   // whether multiply_add rounds once
   KernelTable<float> f32;
   KernelTable<double> f64;
   KernelTable<float16> f16;

@@ -8,6 +8,7 @@ class _CpuInfo(TypedDict):
     compiled: tuple[str, ...]
     usable: tuple[str, ...]
     active: str
+    fused: bool
     reason: str
     openmp: str | None
     threads: int

@@ -18,12 +18,16 @@ class CpuInfo:
     ----------
     compiled : tuple of str
         Those that this build contains, in order of preference: ``"x86-64-v4"`` (AVX-512),
-        ``"x86-64-v3"`` (AVX2 and FMA), ``"baseline"``.
+        ``"x86-64-v3"`` (AVX2 and FMA) and ``"baseline"`` on x86-64, ``"neon"`` on 64-bit Arm,
+        ``"baseline"`` on other processors.
     usable : tuple of str
         Those of them that this machine can run.
     active : str
         The one in use. The environment variable ``ELULAYER_ISA``, read at import, forces one by its
         name; a name that is unknown or cannot run here makes the import fail.
+    fused : bool
+        Whether its multiply-add rounds once. The results of all instruction sets that do have the
+        same bits; those of the others have some last bits of their own.
     reason : str
         Why it is the one in use.
     openmp : str or None
@@ -39,6 +43,7 @@ class CpuInfo:
     compiled: tuple[str, ...]
     usable: tuple[str, ...]
     active: str
+    fused: bool
     reason: str
     openmp: str | None
     threads: int

@@ -1,7 +1,6 @@
 // Hashes the results of every function on fixed inputs and compares the hashes with those on
-// record: the same bits on every machine, instruction set, compiler and number of threads.
-// Instruction sets with fused operations share theirs; the baseline has its own. NaN counts as one
-// value.
+// record: the same bits on every machine, instruction set, compiler and number of threads. Kernels
+// with fused operations share theirs; those without have their own. NaN counts as one value.
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -37,7 +36,8 @@ class Random {
   // Of either sign, with an exponent in [low, high).
   double number(int low, int high) {
     const double mantissa = 1 + static_cast<double>(bits() >> 12) * 0x1p-52;
-    return std::ldexp(below(3) == 0 ? mantissa : -mantissa, low + below(high - low));
+    const int exponent = low + below(high - low);
+    return std::ldexp(below(3) == 0 ? mantissa : -mantissa, exponent);
   }
 
  private:
@@ -97,20 +97,31 @@ bool is_nan(float value) { return value != value; }
 bool is_nan(float16 value) { return (value.bits & 0x7fff) > 0x7c00; }
 bool is_nan(bfloat16 value) { return (value.bits & 0x7fff) > 0x7f80; }
 
-// FNV-1a, 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/).
+std::uint64_t bits_of(double value) {
+  std::uint64_t bits = 0;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+std::uint64_t bits_of(float value) {
+  std::uint32_t bits = 0;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+std::uint64_t bits_of(float16 value) { return value.bits; }
+std::uint64_t bits_of(bfloat16 value) { return value.bits; }
+
+// FNV-1a, 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/), of the bytes from the lowest: the
+// machine's own order does not matter.
 class Digest {
  public:
   template <class T>
   void add(const std::vector<T>& values) {
     for (const T& value : values) {
-      unsigned char bytes[sizeof(T)] = {};
-      if (!is_nan(value)) {
-        std::memcpy(bytes, &value, sizeof(T));
-      } else {
-        std::memset(bytes, 0xff, sizeof(T));
-      }
-      for (const unsigned char byte : bytes) {
-        hash_ = (hash_ ^ byte) * 0x100000001b3u;
+      const std::uint64_t bits = is_nan(value) ? ~std::uint64_t{0} : bits_of(value);
+      for (std::size_t byte = 0; byte < sizeof(T); ++byte) {
+        hash_ = (hash_ ^ (bits >> (8 * byte) & 0xff)) * 0x100000001b3u;
       }
     }
   }
@@ -199,9 +210,9 @@ bool check(const char* name, std::uint64_t expected) {
 }  // namespace
 
 int main() {
-  const std::string isa = elulayer::cpu_info().active;
-  const bool fused = isa != "baseline";
-  std::printf("%s\n", isa.c_str());
+  const elulayer::CpuInfo info = elulayer::cpu_info();
+  const bool fused = info.fused;
+  std::printf("%s, %s operations\n", info.active.c_str(), fused ? "fused" : "separate");
   bool same = check<float>("float", fused ? 0x8fd5dde1e54532ce : 0x9e5d0cb92791fca7);
   same = check<double>("double", fused ? 0x6b2fb5150359ce58 : 0x40263bf74e916d89) && same;
   same = check<float16>("float16", fused ? 0x51b43f5638ca4717 : 0x0e4d5e8a4d9ed954) && same;
