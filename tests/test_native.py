@@ -6,7 +6,6 @@ import re
 import shlex
 import shutil
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.skipif(
     not (ROOT / "CMakeLists.txt").exists(), reason="the C++ sources are not beside the tests"
 )
-VECTOR_BYTES = {"baseline": 16, "v3": 32, "v4": 64}
 
 
 def run(*command, **options):
@@ -68,7 +66,7 @@ def test_accuracy_of_a_sweep_of_float32(compiled, isa):
 def test_digests(compiled, isa):
     """The bits of every function's results are those on record."""
     env = {**os.environ, "ELULAYER_ISA": isa}
-    assert run(compiled / "tests/cpp/digest", env=env).splitlines()[0] == isa
+    assert run(compiled / "tests/cpp/digest", env=env).startswith(f"{isa}, ")
 
 
 @pytest.mark.skipif(
@@ -128,71 +126,6 @@ def kernel_commands(compiled):
         if found:
             commands[found[1]] = (shlex.split(entry["command"]), entry["directory"])
     return commands
-
-
-# The `omp simd` loops, by file and function, and how often each is compiled: for float and double,
-# for one alpha and one per element, in three modes of backward; for two 16-bit types; for double.
-SIMD_LOOPS = {
-    ("kernels.cpp", "forward_short"): 4,
-    ("kernels.cpp", "forward_any"): 4,
-    ("kernels.cpp", "forward_with_memory_block"): 4,
-    ("kernels.cpp", "backward_short"): 12,
-    ("kernels.cpp", "backward_any"): 6,
-    ("double_backward.hpp", "double_backward_block"): 2,
-    ("block.hpp", "convert(const S* from, float* to"): 1,
-    ("block.hpp", "convert(const float* from, S* to"): 1,
-    ("sums.hpp", "add_fours"): 2,
-    ("sums.hpp", "add(const float*"): 1,
-    ("sums.hpp", "add_products(const float*"): 1,
-    ("sums.hpp", "add_terms"): 1,  # two loops
-}
-
-
-def simd_loops():
-    """(file name, function, line of the for statement) of each `omp simd` loop."""
-    loops = []
-    for name in dict.fromkeys(name for name, _ in SIMD_LOOPS):
-        lines = (ROOT / "cpp/cpu" / name).read_text().splitlines()
-        for number, line in enumerate(lines, start=1):
-            if line.strip().startswith("#pragma omp simd"):
-                assert lines[number].lstrip().startswith("for"), f"{name}:{number}"
-                above = "\n".join(lines[:number])
-                function = max(
-                    (f for n, f in SIMD_LOOPS if n == name), key=lambda f: above.rfind(f)
-                )
-                loops.append((name, function, number + 1))
-    return loops
-
-
-def test_every_simd_loop_is_vectorized(compiled, tmp_path):
-    """The compiler's report names each loop at the full vector width, for each element type."""
-    commands = kernel_commands(compiled)
-    assert "baseline" in commands
-    loops = simd_loops()
-    assert {(name, function) for name, function, _ in loops} == set(SIMD_LOOPS)
-    assert len(loops) == len(SIMD_LOOPS) + 1
-    is_clang = "clang" in run(commands["baseline"][0][0], "--version")
-    report = "-Rpass=loop-vectorize" if is_clang else "-fopt-info-vec-optimized"
-
-    def compile_for(isa):
-        command, directory = commands[isa]
-        return run(*command, report, "-o", tmp_path / f"{isa}.o", cwd=directory)
-
-    with ThreadPoolExecutor() as pool:
-        reports = dict(zip(commands, pool.map(compile_for, commands), strict=True))
-    for isa, text in reports.items():
-        for name, function, line in loops:
-            # Compilers name the line of the pragma, of the loop or of its body.
-            where = rf"{name}:(?:{line - 1}|{line}|{line + 1}):\d+"
-            if is_clang:
-                if name != "kernels.cpp":
-                    continue  # clang unrolls the lanes first, and reports no loop
-                pattern = rf"{where}: remark: vectorized loop \(vectorization width"
-            else:
-                width = VECTOR_BYTES.get(isa, 16)
-                pattern = rf"{where}: optimized: +loop vectorized using {width} byte vectors"
-            reported = re.findall(pattern, text)
-            assert len(reported) >= SIMD_LOOPS[name, function], f"{isa}: {name}:{line}\n{text}"
 
 
 def test_kernels_export_nothing_but_their_table(compiled):

@@ -1,6 +1,8 @@
 #include "cpu/dispatch.hpp"
 
+#include <algorithm>
 #include <cstdlib>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -18,25 +20,46 @@ namespace cpu {
 namespace {
 
 #if defined(__x86_64__)
-// __builtin_cpu_supports asks the processor and whether the operating system saves its registers.
-// Compilers differ in the features they know by name; cpuid has the rest.
-bool has_x86_64_v3() {
-  unsigned a = 0, b = 0, c1 = 0, c2 = 0, d = 0;
-  if (!__get_cpuid(1, &a, &b, &c1, &d) || !__get_cpuid(0x80000001u, &a, &b, &c2, &d)) {
-    return false;
+// What the processor has, and which of its registers the operating system saves. By instructions
+// alone: the runtime libraries of some compilers say no to every __builtin_cpu_supports.
+struct Features {
+  unsigned c1 = 0;  // cpuid 1, ecx
+  unsigned b7 = 0;  // cpuid 7, ebx
+  unsigned c8 = 0;  // cpuid 0x80000001, ecx
+  unsigned saved = 0;
+
+  Features() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    __get_cpuid(1, &a, &b, &c1, &d);
+    __get_cpuid_count(7, 0, &a, &b7, &c, &d);
+    __get_cpuid(0x80000001u, &a, &b, &c8, &d);
+    constexpr unsigned osxsave = 1u << 27;
+    if ((c1 & osxsave) != 0) {
+      __asm__ volatile("xgetbv" : "=a"(saved), "=d"(d) : "c"(0));
+    }
+#if defined(__APPLE__)
+    saved |= 0xe0;  // macOS begins to save these registers when a program first uses them
+#endif
   }
-  const bool movbe = (c1 & (1u << 22)) != 0;
-  const bool f16c = (c1 & (1u << 29)) != 0;
-  const bool lzcnt = (c2 & (1u << 5)) != 0;
-  return movbe && f16c && lzcnt && __builtin_cpu_supports("avx2") &&
-         __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-         __builtin_cpu_supports("bmi2");
+};
+
+bool has(unsigned word, std::initializer_list<int> bits) {
+  return std::all_of(bits.begin(), bits.end(), [=](int bit) { return (word >> bit & 1) != 0; });
 }
 
-bool has_x86_64_v4() {
-  return has_x86_64_v3() && __builtin_cpu_supports("avx512f") &&
-         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+// The levels of the x86-64 psABI.
+[[maybe_unused]] bool has_x86_64_v3() {
+  const Features features;
+  return has(features.c1, {12, 22, 27, 28, 29}) &&  // FMA, MOVBE, OSXSAVE, AVX, F16C
+         has(features.b7, {3, 5, 8}) &&             // BMI1, AVX2, BMI2
+         has(features.c8, {5}) &&                   // LZCNT
+         has(features.saved, {1, 2});               // xmm, ymm
+}
+
+[[maybe_unused]] bool has_x86_64_v4() {
+  const Features features;
+  return has_x86_64_v3() && has(features.b7, {16, 17, 28, 30, 31}) &&  // AVX-512 F, DQ, CD, BW, VL
+         has(features.saved, {5, 6, 7});  // masks, zmm
 }
 #endif
 

@@ -81,11 +81,17 @@ ELULAYER_FN ShortBackward<T> backward_short(T g, T x, T scaled_alpha) {
   return {x > T(0) ? g : dx, x > T(0) ? T(0) : term};
 }
 
-// Whether the short form takes this alpha: alpha exp(x) is a normal number then.
+// Whether alpha exp(x) is a normal number for every x of the short form.
+template <class T>
+ELULAYER_FN bool is_ordinary_alpha(T alpha) {
+  const T magnitude = alpha < T(0) ? -alpha : alpha;
+  return magnitude >= T(0x1p-20) && magnitude <= T(0x1p20);
+}
+
+// Whether the short form takes this alpha.
 template <class T>
 ELULAYER_FN bool is_short_alpha(T alpha) {
-  const T magnitude = alpha < T(0) ? -alpha : alpha;
-  return (magnitude >= T(0x1p-20) && magnitude <= T(0x1p20)) || to_bits(alpha) == 0;
+  return is_ordinary_alpha(alpha) || to_bits(alpha) == 0;
 }
 
 // From x, the form for every input --------------------------------------------------------------
@@ -341,7 +347,7 @@ struct FromOutput : FromExpm1 {
 
   template <class T>
   ELULAYER_FN AnyBackward<T> any_form(T g, T z, T alpha) {
-    const T factor = is_short_alpha(alpha) ? clamped(z, alpha) : clamped(z, alpha) / alpha;
+    const T factor = clamped(z, alpha) / (is_ordinary_alpha(alpha) ? T(1) : alpha);
     return {z > T(0) ? g : with_one_nan(short_form(g, z, alpha).dx), z > T(0) ? T(0) : g,
             z > T(0) ? T(0) : factor};
   }

@@ -1,0 +1,175 @@
+"""The loops of the kernels are vector instructions, with every compiler that is installed."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "CMakeLists.txt").exists(), reason="the C++ sources are not beside the tests"
+)
+
+# CMake's preset and its compiler.
+COMPILERS = {"werror": "c++", "clang": "clang++", "aarch64": "aarch64-linux-gnu-g++"}
+VECTOR_BYTES = {"baseline": 16, "v3": 32, "v4": 64}
+
+# The functions that are one loop each, and how many of them are compiled: in float and double, for
+# one alpha and for one per element, for three modes of backward; the second derivative in double.
+LOOPS = {
+    "forward_short": 2 * 2,
+    "forward_any": 2 * 2,
+    "forward_with_memory_block": 2 * 2,
+    "backward_short": 2 * 2 * 3,
+    "backward_any": 2 * 2 * 3,
+    "double_backward_block": 2,
+}
+# The loops that become part of other functions, and for how many types at least.
+PARTS = {
+    ("block.hpp", "convert(const S* from, float* to"): 1,
+    ("block.hpp", "convert(const float* from, S* to"): 1,
+    ("sums.hpp", "add_fours"): 2,
+    ("sums.hpp", "add(const float*"): 1,
+    ("sums.hpp", "add_products(const float*"): 1,
+    ("sums.hpp", "add_terms"): 1,  # two loops
+}
+
+
+def run(*command, **options):
+    process = subprocess.run(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )
+    assert process.returncode == 0, f"{shlex.join(map(str, command))}\n{process.stdout}"
+    return process.stdout
+
+
+class Report:
+    """What a compiler says of the loops of kernels.cpp, compiled for one instruction set.
+
+    `functions` has the vectors of each function's loops by its readable name, `places` those at
+    each (file, line): their sizes, in bytes from g++, in elements from clang.
+    """
+
+    def __init__(self, command, directory, folder, isa):
+        self.isa = isa
+        self.is_clang = "clang" in run(command[0], "--version")
+        self.functions = defaultdict(list)
+        self.places = defaultdict(list)
+        target = folder / f"{isa}.o"
+        report = folder / f"{isa}.report"
+        if self.is_clang:
+            options = [
+                "-fsave-optimization-record=yaml",
+                f"-foptimization-record-file={report}",
+                "-foptimization-record-passes=loop-vectorize",
+            ]
+        else:
+            options = [f"-fdump-tree-vect-optimized={report}"]
+        run(*command, *options, "-o", target, cwd=directory)
+        text = report.read_text()
+        if self.is_clang:
+            self.read_clang(text, target)
+        else:
+            self.read_gcc(text)
+
+    def read_gcc(self, text):
+        for function in re.split(r"^;; Function ", text, flags=re.MULTILINE)[1:]:
+            name = function[: function.index(" (_Z")]
+            found = self.functions[name]
+            for file, line, size in re.findall(
+                r"/(\w+\.\w+):(\d+):\d+: optimized: +loop vectorized using (\d+) byte", function
+            ):
+                found.append(int(size))
+                self.places[file, int(line)].append(int(size))
+
+    def read_clang(self, text, target):
+        listed = [
+            run("nm", "--no-sort", "--defined-only", *demangle, target).splitlines()
+            for demangle in ([], ["--demangle"])
+        ]
+        names = {
+            m.split(maxsplit=2)[2]: r.split(maxsplit=2)[2] for m, r in zip(*listed, strict=True)
+        }
+        for name in names.values():
+            self.functions[name] = []
+        for record in text.split("--- !")[1:]:
+            if not re.search(r"^Name: +Vectorized$", record, re.MULTILINE):
+                continue
+            file, line = re.search(
+                r"^DebugLoc:.*/(\w+\.\w+)'?, +Line: (\d+)", record, re.M
+            ).groups()
+            function = re.search(r"^Function: +'?([^'\n]+)", record, re.MULTILINE)[1]
+            size = int(re.search(r"VectorizationFactor: +'(\d+)'", record)[1])
+            self.functions[names[function]].append(size)
+            self.places[file, int(line)].append(size)
+
+    def full(self, element):
+        """The full size of a vector of elements of so many bytes."""
+        return VECTOR_BYTES[self.isa] // (element if self.is_clang else 1)
+
+
+@pytest.fixture(scope="module", params=COMPILERS)
+def reports(request, tmp_path_factory):
+    preset, compiler = request.param, COMPILERS[request.param]
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed; continuous integration installs it")
+    folder = tmp_path_factory.mktemp(preset)
+    run(
+        *("cmake", "--preset", preset, "-B", folder, "-G", "Ninja", "-DELULAYER_CUDA=OFF"),
+        *("-DELULAYER_TESTS=OFF", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON"),
+        cwd=ROOT,
+    )
+    commands = {}
+    for entry in json.loads((folder / "compile_commands.json").read_text()):
+        found = re.search(r"ELULAYER_KERNELS=kernels_(\w+)", entry["command"])
+        if found:
+            commands[found[1]] = (shlex.split(entry["command"]), entry["directory"])
+    assert "baseline" in commands
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda isa: Report(*commands[isa], folder, isa), commands))
+
+
+def test_every_loop_of_its_own_is_vectorized(reports):
+    """At the full width of the instruction set, for each type, mode and kind of alpha."""
+    for report in reports:
+        for loop, count in LOOPS.items():
+            found = {
+                name: sizes for name, sizes in report.functions.items() if f"::{loop}<" in name
+            }
+            assert len(found) == count, f"{report.isa}: {sorted(found)}"
+            for name, sizes in found.items():
+                element = re.search("float|double", name.partition(loop)[2])[0]
+                full = report.full(4 if element == "float" else 8)
+                assert full in sizes, f"{report.isa}: {name}: {sizes}"
+
+
+def test_every_other_loop_is_vectorized(reports):
+    """Those that are part of other functions, by their place in the source."""
+    places = {}
+    for file in dict.fromkeys(file for file, _ in PARTS):
+        source = (ROOT / "cpp/cpu" / file).read_text().splitlines()
+        for number, line in enumerate(source, start=1):
+            if line.strip().startswith("#pragma omp simd"):
+                assert source[number].lstrip().startswith("for"), f"{file}:{number}"
+                above = "\n".join(source[:number])
+                part = max((p for f, p in PARTS if f == file), key=lambda part: above.rfind(part))
+                places[file, number] = (file, part)
+    assert set(places.values()) == set(PARTS) and len(places) == len(PARTS) + 1
+    for report in reports:
+        for (file, number), part in places.items():
+            # clang names the line of the directive, where g++ reports the adding up of the lanes of
+            # a reduction; g++ names that of the loop or of its body.
+            lines = {number} if report.is_clang else {number + 1, number + 2}
+            sizes = [size for line in lines for size in report.places[file, line]]
+            full = [size for size in sizes if size in (report.full(4), report.full(8))]
+            assert len(full) >= PARTS[part], f"{report.isa}: {file}:{number}: {sizes}"
