@@ -14,11 +14,13 @@ ifdef WERROR
 export SKBUILD_CMAKE_DEFINE := ELULAYER_WERROR=ON
 endif
 
-.PHONY: help train test accuracy bench bench-native bench-training lint format clean
+.PHONY: help train test test-sanitized portability accuracy bench bench-native bench-training lint format clean
 
 help:
 	@echo "make train            install into $(VENV) and run the blog's training run"
 	@echo "make test             install into $(VENV) and run the tests"
+	@echo "make test-sanitized   the tests of the functions on arrays, under the address sanitizer"
+	@echo "make portability      the native library with other compilers and for other systems"
 	@echo "make accuracy         the error of all 2^32 float32 inputs (about five minutes)"
 	@echo "make bench            native benchmarks, and the functions beside their peers (installs those)"
 	@echo "make bench-training   the training run beside torch (installs torch)"
@@ -32,6 +34,22 @@ train: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest $(ARGS)
+
+# The interpreter is not instrumented, so the sanitizer's library is loaded before it. The folder of
+# objects is their own: CMake would keep the flags.
+SANITIZED := $(abspath build/sanitized)
+CORE_TESTS := $(addprefix tests/test_,accuracy.py arguments.py backward.py backward_from_output.py channels.py \
+                double_backward.py forward.py half.py layouts.py memory_modes.py streaming.py)
+test-sanitized: $(VENV)/.installed-test
+	SKBUILD_CMAKE_DEFINE="CMAKE_CXX_FLAGS=-fsanitize=address,undefined -fno-sanitize-recover=all;ELULAYER_CUDA=OFF" \
+	  SKBUILD_BUILD_DIR=$(SANITIZED)/objects \
+	  $(BIN)/python -m pip install --quiet --upgrade --no-deps --target $(SANITIZED)/site .
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+	  ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(SANITIZED)/site $(BIN)/python -m pytest $(ARGS) $(CORE_TESTS)
+
+# ARGS="--install" installs what is missing, ARGS="--list" names the jobs.
+portability: $(VENV)/.installed-test
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tools/portability.py $(ARGS)
 
 accuracy: $(VENV)/.installed-test
 	PATH="$(abspath $(BIN)):$$PATH" cmake -S . -B build/accuracy -G Ninja -DCMAKE_BUILD_TYPE=Release \

@@ -45,8 +45,8 @@ class DeviceGuard {
   DeviceGuard& operator=(const DeviceGuard&) = delete;
 
  private:
-  int before_ = 0;
-  bool changed_ = false;
+  [[maybe_unused]] int before_ = 0;
+  [[maybe_unused]] bool changed_ = false;
 };
 
 }  // namespace elulayer::cuda

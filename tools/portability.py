@@ -1,0 +1,143 @@
+"""Builds the native library with other compilers and for other systems, and tests it there.
+
+    python tools/portability.py [--install] [--list] [NAME ...]
+
+NAME is a configure preset of CMakePresets.json (default: all of --list). What a job needs and this
+machine lacks is named before anything is built; --install installs it, with apt-get (Debian, as
+root) and pip. The tests are ctest's; they compare the bits of every result with those on record
+(tests/cpp/digest.cpp) and the errors with their bounds (tests/cpp/accuracy.cpp).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+CLANG = {"clang++": "clang libomp-dev libclang-rt-dev"}
+ZIG = {"python-zig": "pip:ziglang"}
+WINE = {"wine": "wine wine64"}
+QEMU = {"qemu-aarch64": "qemu-user"}
+
+
+def gnu(prefix, package):
+    return {f"{prefix}-g++": f"g++-{package}"}
+
+
+@dataclass
+class Job:
+    """A preset, and the programs that it needs with the packages that have them."""
+
+    preset: str
+    needs: dict[str, str]
+    runs: bool = True
+    openmp: bool = True
+
+
+JOBS = [
+    Job("clang", CLANG),
+    Job("no-openmp", {}, openmp=False),
+    Job("sanitize", {}),
+    Job("sanitize-thread", CLANG),
+    Job("aarch64", gnu("aarch64-linux-gnu", "aarch64-linux-gnu") | QEMU),
+    Job("s390x", gnu("s390x-linux-gnu", "s390x-linux-gnu") | {"qemu-s390x": "qemu-user"}),
+    Job("i686", gnu("i686-linux-gnu", "i686-linux-gnu")),
+    Job("mingw", gnu("x86_64-w64-mingw32", "mingw-w64-x86-64-posix") | WINE),
+    Job("musl", ZIG, openmp=False),
+    Job("musl-aarch64", ZIG | QEMU, openmp=False),
+    Job("windows", ZIG | WINE, openmp=False),
+    Job("macos-arm64", ZIG, runs=False, openmp=False),
+    Job("macos-x86_64", ZIG, runs=False, openmp=False),
+]
+
+
+def missing_packages(jobs):
+    packages = {}
+    for job in jobs:
+        for program, names in job.needs.items():
+            if shutil.which(program) is None:
+                packages.setdefault(names, []).append(program)
+    return packages
+
+
+def install(packages):
+    names = [name for text in packages for name in text.split()]
+    debian = [name for name in names if not name.startswith("pip:")]
+    if debian:
+        subprocess.run(["apt-get", "update", "-qq"], check=True)
+        command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *debian]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    if pypi := [name.removeprefix("pip:") for name in names if name.startswith("pip:")]:
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *pypi], check=True)
+
+
+def run(job):
+    """Configure, build and test one job; what it printed, and whether all of it succeeded."""
+    folder = ROOT / "build" / job.preset
+    shutil.rmtree(folder, ignore_errors=True)
+    commands = [
+        ["cmake", "--preset", job.preset, "-G", "Ninja"],
+        ["cmake", "--build", "--preset", job.preset],
+    ]
+    if job.runs:
+        commands.append(["ctest", "--preset", job.preset, "--verbose"])
+    output = ""
+    for command in commands:
+        process = subprocess.run(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        output += process.stdout
+        if process.returncode != 0:
+            return output, False
+    threads = f"OpenMP threads: {'ON' if job.openmp else 'OFF'}"
+    if threads not in output:
+        return f"{output}\nnot found: {threads}\n", False
+    return output, True
+
+
+def main():
+    presets = json.loads((ROOT / "CMakePresets.json").read_text())["configurePresets"]
+    names = {preset["name"]: preset.get("displayName") for preset in presets}
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("jobs", nargs="*", metavar="NAME", help="a preset; --list names them")
+    parser.add_argument("--install", action="store_true", help="install what is missing")
+    parser.add_argument("--list", action="store_true", help="name the jobs and end")
+    arguments = parser.parse_args()
+    known = [job.preset for job in JOBS]
+    if unknown := [name for name in arguments.jobs if name not in known]:
+        parser.error(f"NAME must be one of {', '.join(known)}, not {', '.join(unknown)}")
+    jobs = [job for job in JOBS if job.preset in (arguments.jobs or known)]
+    if arguments.list:
+        for job in jobs:
+            print(f"{job.preset:16} {names[job.preset]}")
+        return 0
+    if arguments.install:
+        install(missing_packages(jobs))
+    if missing := missing_packages(jobs):
+        for packages, programs in missing.items():
+            where = "PyPI" if packages.startswith("pip:") else "Debian"
+            print(f"missing: {', '.join(programs)} ({where}: {packages.removeprefix('pip:')})")
+        print("Install them, choose other jobs, or add --install.")
+        return 2
+    failed = []
+    for job in jobs:
+        start = time.monotonic()
+        output, good = run(job)
+        word = "passed" if job.runs and good else "compiled" if good else "FAILED"
+        print(f"{job.preset:16} {word:8} {time.monotonic() - start:5.0f} s  {names[job.preset]}")
+        if not good:
+            print(output)
+            failed.append(job.preset)
+        sys.stdout.flush()
+    print(f"failed: {', '.join(failed)}" if failed else "all jobs passed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
