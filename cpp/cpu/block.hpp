@@ -30,13 +30,36 @@ inline void convert(const float* from, S* to, int n) {
   }
 }
 
-#if defined(__F16C__)
-// The machine's own conversions: eight at a time.
+// The machine's own conversions of a vector of float16, where it has them.
+#if defined(__AVX512F__)
+#define ELULAYER_F16C 16
+constexpr __mmask16 all_lanes = 0xffff;  // without a mask g++ 12 warns of its own header
+inline void convert_vector(const float16* from, float* to) {
+  const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  _mm512_storeu_ps(to, _mm512_maskz_cvtph_ps(all_lanes, half));
+}
+inline void convert_vector(const float* from, float16* to) {
+  const __m256i half =
+      _mm512_maskz_cvtps_ph(all_lanes, _mm512_loadu_ps(from), _MM_FROUND_TO_NEAREST_INT);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), half);
+}
+#elif defined(__F16C__)
+#define ELULAYER_F16C 8
+inline void convert_vector(const float16* from, float* to) {
+  const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  _mm256_storeu_ps(to, _mm256_cvtph_ps(half));
+}
+inline void convert_vector(const float* from, float16* to) {
+  const __m128i half = _mm256_cvtps_ph(_mm256_loadu_ps(from), _MM_FROUND_TO_NEAREST_INT);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), half);
+}
+#endif
+
+#if defined(ELULAYER_F16C)
 inline void convert(const float16* from, float* to, int n) {
   int i = 0;
-  for (; i + 8 <= n; i += 8) {
-    _mm256_storeu_ps(to + i,
-                     _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i))));
+  for (; i + ELULAYER_F16C <= n; i += ELULAYER_F16C) {
+    convert_vector(from + i, to + i);
   }
   for (; i < n; ++i) {
     to[i] = to_float(from[i]);
@@ -45,9 +68,8 @@ inline void convert(const float16* from, float* to, int n) {
 
 inline void convert(const float* from, float16* to, int n) {
   int i = 0;
-  for (; i + 8 <= n; i += 8) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i),
-                     _mm256_cvtps_ph(_mm256_loadu_ps(from + i), _MM_FROUND_TO_NEAREST_INT));
+  for (; i + ELULAYER_F16C <= n; i += ELULAYER_F16C) {
+    convert_vector(from + i, to + i);
   }
   for (; i < n; ++i) {
     from_float(from[i], to[i]);

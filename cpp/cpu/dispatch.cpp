@@ -59,7 +59,7 @@ bool has(unsigned word, std::initializer_list<int> bits) {
 [[maybe_unused]] bool has_x86_64_v4() {
   const Features features;
   return has_x86_64_v3() && has(features.b7, {16, 17, 28, 30, 31}) &&  // AVX-512 F, DQ, CD, BW, VL
-         has(features.saved, {5, 6, 7});  // masks, zmm
+         has(features.saved, {5, 6, 7});                               // masks, zmm
 }
 #endif
 

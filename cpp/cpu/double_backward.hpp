@@ -12,8 +12,8 @@ namespace {
 
 // v, grad and x become dgrad, a factor of the terms, and dx.
 template <class A>
-ELULAYER_LOOP void double_backward_block(double* v, double* grad, double* x, double* factor, A w, A alpha,
-                           int n) {
+ELULAYER_LOOP void double_backward_block(double* v, double* grad, double* x, double* factor, A w,
+                                         A alpha, int n) {
   const Alpha<double> one = prepare_alpha(1.0);
 #pragma omp simd
   for (int i = 0; i < n; ++i) {

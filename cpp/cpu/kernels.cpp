@@ -373,8 +373,8 @@ constexpr KernelTable<S> table{
 }  // namespace
 
 const Kernels ELULAYER_KERNELS = {
-    instruction_set, ELULAYER_FAST_FMA != 0, table<float>, table<double>, table<float16>,
-    table<bfloat16>,
+    instruction_set, ELULAYER_FAST_FMA != 0, table<float>,
+    table<double>,   table<float16>,         table<bfloat16>,
 };
 
 }  // namespace elulayer::cpu

@@ -1,0 +1,100 @@
+"""Times the kernels as g++ and as clang compile them, in turn.
+
+    python bench/compilers.py [--rounds 9] [--results DIR]
+
+Builds the native benchmarks (bench/native, with Google Benchmark) with both compilers, and runs the
+arrays that are in cache on one thread. Writes compilers.md: medians of the rounds, as ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+from pathlib import Path
+
+import machine
+
+import elulayer as el
+
+ROOT = Path(__file__).parent.parent
+COMPILERS = ("g++", "clang++")
+FILTER = (
+    r"^(elu|elu_backward)/.*/size:65536/row.*/out_of_place/num_threads:1/"
+    r"|^(elu|elu_backward)/float32/size:39200/NCHW:100x8x49/out_of_place/num_threads:1/"
+)
+LIMIT = 1.2
+
+
+def build(compiler):
+    folder = ROOT / "build" / f"bench-{compiler}"
+    configure = ["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"]
+    options = [f"-DCMAKE_CXX_COMPILER={compiler}", "-DELULAYER_CUDA=OFF", "-DELULAYER_BENCHMARKS=ON"]
+    subprocess.run([*configure, *options], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["cmake", "--build", folder], check=True, stdout=subprocess.DEVNULL)
+    return folder / "bench/native/elu_benchmark"
+
+
+def time_once(program, isa):
+    """Nanoseconds per element by the benchmark's name."""
+    output = subprocess.run(
+        [program, f"--benchmark_filter={FILTER}", "--benchmark_min_time=0.05"]
+        + ["--benchmark_format=json", "--benchmark_enable_random_interleaving=true"],
+        env=dict(os.environ, ELULAYER_ISA=isa),
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    return {run["name"]: run["ns_per_element"] for run in json.loads(output)["benchmarks"]}
+
+
+def row(name):
+    """What a benchmark's name stands for in the table."""
+    function, dtype, size, *_ = name.split("/")
+    return f"{function}, {dtype}" + (", rows of 49" if size == "size:39200" else "")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results")
+    arguments = parser.parse_args()
+    programs = {compiler: build(compiler) for compiler in COMPILERS}
+    times = {}
+    for _ in range(arguments.rounds):
+        for isa in el.cpu_info().usable:
+            for compiler, program in programs.items():
+                for name, ns in time_once(program, isa).items():
+                    times.setdefault((row(name), isa), {}).setdefault(compiler, []).append(ns)
+    isas = el.cpu_info().usable
+    lines = ["| | " + " | ".join(isas) + " |", "|---" * (len(isas) + 1) + "|"]
+    worst = 0.0
+    for what in dict.fromkeys(what for what, _ in times):
+        cells = []
+        for isa in isas:
+            gcc, clang = (statistics.median(times[what, isa][compiler]) for compiler in COMPILERS)
+            worst = max(worst, clang / gcc)
+            cells.append(f"{clang / gcc:.2f} ({gcc:.3f})")
+        lines.append(f"| {what} | " + " | ".join(cells) + " |")
+    versions = [
+        subprocess.run([c, "--version"], capture_output=True, text=True).stdout.splitlines()[0]
+        for c in COMPILERS
+    ]
+    about = machine.describe()
+    lines += [
+        "",
+        f"clang's time as a multiple of g++'s (nanoseconds per element of g++'s), in cache, one "
+        f"thread; worst {worst:.2f}, to be at most {LIMIT}. Medians of {arguments.rounds} rounds in "
+        f"turn; {' and '.join(versions)}; {about['processor']}, {about['usable_processors']} "
+        f"processors, load {about['load_average'][0]:.1f} at the end.",
+    ]
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    text = "\n".join(lines) + "\n"
+    (arguments.results / "compilers.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
