@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+comma := ,
 
 BIN := $(VENV)/bin
 SOURCES := $(shell find cpp python CMakeLists.txt pyproject.toml -type f \
@@ -14,12 +15,13 @@ ifdef WERROR
 export SKBUILD_CMAKE_DEFINE := ELULAYER_WERROR=ON
 endif
 
-.PHONY: help train test test-sanitized portability accuracy bench bench-native bench-training lint format clean
+.PHONY: help train test test-clang test-sanitized portability accuracy bench bench-native bench-training lint format clean
 
 help:
 	@echo "make train            install into $(VENV) and run the blog's training run"
 	@echo "make test             install into $(VENV) and run the tests"
-	@echo "make test-sanitized   the tests of the functions on arrays, under the address sanitizer"
+	@echo "make test-clang       the package built with clang, and the tests of the functions on arrays"
+	@echo "make test-sanitized   the same with the address and undefined-behaviour sanitizers of g++"
 	@echo "make portability      the native library with other compilers and for other systems"
 	@echo "make accuracy         the error of all 2^32 float32 inputs (about five minutes)"
 	@echo "make bench            native benchmarks, and the functions beside their peers (installs those)"
@@ -35,17 +37,24 @@ train: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest $(ARGS)
 
-# The interpreter is not instrumented, so the sanitizer's library is loaded before it. The folder of
-# objects is their own: CMake would keep the flags.
-SANITIZED := $(abspath build/sanitized)
+# The package built in another way, in a folder of its own (CMake would keep the flags), and the tests
+# of the functions on arrays: $(call test_core,name,CMake's definitions,the tests' environment).
 CORE_TESTS := $(addprefix tests/test_,accuracy.py arguments.py backward.py backward_from_output.py channels.py \
-                double_backward.py forward.py half.py layouts.py memory_modes.py streaming.py)
+                dispatch.py double_backward.py forward.py half.py layouts.py memory_modes.py reproducibility.py)
+define test_core
+	SKBUILD_BUILD_DIR=build/$(1)-python/objects \
+	  SKBUILD_CMAKE_DEFINE="$(2);ELULAYER_CUDA=OFF;ELULAYER_WERROR=$(if $(WERROR),ON,OFF)" \
+	  $(BIN)/python -m pip install --quiet --upgrade --no-deps --target build/$(1)-python/site .
+	$(3) PYTHONPATH=$(abspath build/$(1)-python/site) $(BIN)/python -m pytest $(ARGS) $(CORE_TESTS)
+endef
+
+test-clang: $(VENV)/.installed-test
+	$(call test_core,clang,CMAKE_CXX_COMPILER=clang++)
+
+# The interpreter is not instrumented, so the sanitizer's library is loaded before it.
 test-sanitized: $(VENV)/.installed-test
-	SKBUILD_CMAKE_DEFINE="CMAKE_CXX_FLAGS=-fsanitize=address,undefined -fno-sanitize-recover=all;ELULAYER_CUDA=OFF" \
-	  SKBUILD_BUILD_DIR=$(SANITIZED)/objects \
-	  $(BIN)/python -m pip install --quiet --upgrade --no-deps --target $(SANITIZED)/site .
-	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
-	  ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(SANITIZED)/site $(BIN)/python -m pytest $(ARGS) $(CORE_TESTS)
+	$(call test_core,sanitized,CMAKE_CXX_FLAGS=-fsanitize=address$(comma)undefined -fno-sanitize-recover=all,$\
+	  ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)")
 
 # ARGS="--install" installs what is missing, ARGS="--list" names the jobs.
 portability: $(VENV)/.installed-test
