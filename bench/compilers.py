@@ -31,7 +31,11 @@ LIMIT = 1.2
 def build(compiler):
     folder = ROOT / "build" / f"bench-{compiler}"
     configure = ["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"]
-    options = [f"-DCMAKE_CXX_COMPILER={compiler}", "-DELULAYER_CUDA=OFF", "-DELULAYER_BENCHMARKS=ON"]
+    options = [
+        f"-DCMAKE_CXX_COMPILER={compiler}",
+        "-DELULAYER_CUDA=OFF",
+        "-DELULAYER_BENCHMARKS=ON",
+    ]
     subprocess.run([*configure, *options], check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["cmake", "--build", folder], check=True, stdout=subprocess.DEVNULL)
     return folder / "bench/native/elu_benchmark"
@@ -40,8 +44,12 @@ def build(compiler):
 def time_once(program, isa):
     """Nanoseconds per element by the benchmark's name."""
     output = subprocess.run(
-        [program, f"--benchmark_filter={FILTER}", "--benchmark_min_time=0.05"]
-        + ["--benchmark_format=json", "--benchmark_enable_random_interleaving=true"],
+        [
+            program,
+            f"--benchmark_filter={FILTER}",
+            "--benchmark_min_time=0.05",
+            "--benchmark_format=json",
+        ],
         env=dict(os.environ, ELULAYER_ISA=isa),
         check=True,
         capture_output=True,
@@ -51,7 +59,7 @@ def time_once(program, isa):
 
 
 def row(name):
-    """What a benchmark's name stands for in the table."""
+    """Name a benchmark as the table does."""
     function, dtype, size, *_ = name.split("/")
     return f"{function}, {dtype}" + (", rows of 49" if size == "size:39200" else "")
 
@@ -86,8 +94,8 @@ def main():
     lines += [
         "",
         f"clang's time as a multiple of g++'s (nanoseconds per element of g++'s), in cache, one "
-        f"thread; worst {worst:.2f}, to be at most {LIMIT}. Medians of {arguments.rounds} rounds in "
-        f"turn; {' and '.join(versions)}; {about['processor']}, {about['usable_processors']} "
+        f"thread; worst {worst:.2f}, to be at most {LIMIT}. Medians of {arguments.rounds} rounds "
+        f"in turn; {' and '.join(versions)}; {about['processor']}, {about['usable_processors']} "
         f"processors, load {about['load_average'][0]:.1f} at the end.",
     ]
     arguments.results.mkdir(parents=True, exist_ok=True)

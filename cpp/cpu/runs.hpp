@@ -33,6 +33,14 @@ constexpr int max_run = static_cast<int>(run_size(sizeof(T)));
 template <class T>
 constexpr int max_block = terms_per_lane * max_run<T>;
 
+// The number of elements of a run: compilers and analysers need not think of empty ones.
+inline int64_t not_empty(int64_t n) {
+  if (n < 1) {
+    __builtin_unreachable();
+  }
+  return n;
+}
+
 // The runs of a tile: contiguous memory, and in it `width` numbers with a channel's alpha each.
 // Row: a piece of a row longer than max_run. Pattern: whole rows of all the tile's channels, so
 // that element i of every run has the same channel.
@@ -55,7 +63,7 @@ void for_each_pattern(const Tile& tile, int width, const Run& run) {
   const int64_t per_run = tile.outers_per_run;
   const int64_t row = tile.channels * tile.inner;
   for (int64_t n = 0; n < tile.outers; n += per_run) {
-    const int64_t left = (tile.outers - n) * row;
+    const int64_t left = not_empty((tile.outers - n) * row);
     run(tile.offset + n * tile.outer_stride, left < width ? static_cast<int>(left) : width);
   }
 }
@@ -66,7 +74,7 @@ void for_each_piece(const Tile& tile, int64_t channel, const Run& run) {
   for (int64_t n = 0; n < tile.outers; ++n) {
     const int64_t row = tile.offset + n * tile.outer_stride + channel * tile.channel_stride;
     for (int64_t i = 0; i < tile.inner; i += max_run<T>) {
-      const int64_t left = tile.inner - i;
+      const int64_t left = not_empty(tile.inner - i);
       run(row + i, left < max_run<T> ? static_cast<int>(left) : max_run<T>);
     }
   }

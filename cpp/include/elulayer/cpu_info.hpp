@@ -11,10 +11,10 @@ struct CpuInfo {
   std::vector<std::string> compiled;  // instruction sets, in order of preference
   std::vector<std::string> usable;    // those of them that this machine can run
   std::string active;                 // the one in use
-  bool fused = false;                 // whether its multiply-add rounds once: only that decides bits
-  std::string reason;                 // why it is the one
-  std::string openmp;                 // the OpenMP runtime; empty without one
-  int threads = 1;                    // threads that a large array gets by default
+  bool fused = false;  // whether its multiply-add rounds once: only that decides bits
+  std::string reason;  // why it is the one
+  std::string openmp;  // the OpenMP runtime; empty without one
+  int threads = 1;     // threads that a large array gets by default
   std::int64_t last_level_cache = 0;  // bytes; results of larger calls go past it; 0 if unknown
 };
 
