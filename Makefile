@@ -15,7 +15,7 @@ ifdef WERROR
 export SKBUILD_CMAKE_DEFINE := ELULAYER_WERROR=ON
 endif
 
-.PHONY: help train test test-clang test-sanitized portability accuracy bench bench-native bench-training lint format clean
+.PHONY: help train test test-clang test-sanitized portability accuracy bench bench-compilers bench-native bench-training lint format clean
 
 help:
 	@echo "make train            install into $(VENV) and run the blog's training run"
@@ -25,6 +25,7 @@ help:
 	@echo "make portability      the native library with other compilers and for other systems"
 	@echo "make accuracy         the error of all 2^32 float32 inputs (about five minutes)"
 	@echo "make bench            native benchmarks, and the functions beside their peers (installs those)"
+	@echo "make bench-compilers  the kernels as g++ and clang compile them, in turn"
 	@echo "make bench-training   the training run beside torch (installs torch)"
 	@echo "make lint             formatting, linting, types, stubs"
 	@echo "make format           format the Python and C++ sources"
@@ -78,6 +79,9 @@ bench: $(VENV)/.installed-bench
 	@$(MAKE) bench-native || echo "The native benchmarks are left out: see the message above." >&2
 	native=bench/results/native-$$($(BIN)/python -c 'import elulayer; print(elulayer.cpu_info().active)').json; \
 	  test -e $$native && set -- --native $$native; $(BIN)/python bench/compare.py "$$@" $(ARGS)
+
+bench-compilers: $(VENV)/.installed-bench
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python bench/compilers.py $(ARGS)
 
 bench-training: $(VENV)/.installed-bench
 	$(BIN)/python bench/training.py $(ARGS)
