@@ -115,7 +115,20 @@ def test_a_compiler_without_openmp_is_told(tmp_path):
         *("cmake", "-S", ROOT, "-B", tmp_path, "-G", "Ninja"),
         "-DCMAKE_DISABLE_FIND_PACKAGE_OpenMP=ON",
     )
-    assert "has no OpenMP; the kernels will use one thread" in " ".join(output.split())
+    assert " ".join(output.split()).count("has no OpenMP; the kernels will use one thread") == 1
+
+
+def test_msvc_is_refused(tmp_path):
+    """CMake sets MSVC for every compiler that takes its options."""
+    process = subprocess.run(
+        ["cmake", "-S", ROOT, "-B", tmp_path, "-G", "Ninja", "-DMSVC=ON"],
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode != 0
+    message = " ".join(process.stderr.split())
+    assert message.count("CMake Error") == 1
+    assert "which takes MSVC's options: use MinGW-w64's g++ or clang++" in message
 
 
 def kernel_commands(compiled):
