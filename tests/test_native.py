@@ -1,9 +1,7 @@
 """The native library: built, tested and consumed from C++ without Python, and its machine code."""
 
-import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,23 +9,12 @@ from pathlib import Path
 import pytest
 
 import elulayer as el
+from commands import kernel_commands, run
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.skipif(
     not (ROOT / "CMakeLists.txt").exists(), reason="the C++ sources are not beside the tests"
 )
-
-
-def run(*command, **options):
-    result = subprocess.run(
-        [str(part) for part in command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        **options,
-    )
-    assert result.returncode == 0, f"{shlex.join(map(str, command))}\n{result.stdout}"
-    return result.stdout
 
 
 def build(source, folder, *definitions):
@@ -129,16 +116,6 @@ def test_msvc_is_refused(tmp_path):
     message = " ".join(process.stderr.split())
     assert message.count("CMake Error") == 1
     assert "which takes MSVC's options: use MinGW-w64's g++ or clang++" in message
-
-
-def kernel_commands(compiled):
-    """The compiler's command for kernels.cpp, by the suffix of its instruction set."""
-    commands = {}
-    for entry in json.loads((compiled / "compile_commands.json").read_text()):
-        found = re.search(r"ELULAYER_KERNELS=kernels_(\w+)", entry["command"])
-        if found:
-            commands[found[1]] = (shlex.split(entry["command"]), entry["directory"])
-    return commands
 
 
 def test_kernels_export_nothing_but_their_table(compiled):

@@ -1,15 +1,14 @@
 """The loops of the kernels are vector instructions, with every compiler that is installed."""
 
-import json
 import re
-import shlex
 import shutil
-import subprocess
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+from commands import kernel_commands, run
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.skipif(
@@ -39,18 +38,6 @@ PARTS = {
     ("sums.hpp", "add_products(const float*"): 1,
     ("sums.hpp", "add_terms"): 1,  # two loops
 }
-
-
-def run(*command, **options):
-    process = subprocess.run(
-        [str(part) for part in command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        **options,
-    )
-    assert process.returncode == 0, f"{shlex.join(map(str, command))}\n{process.stdout}"
-    return process.stdout
 
 
 class Report:
@@ -129,11 +116,7 @@ def reports(request, tmp_path_factory):
         *("-DELULAYER_TESTS=OFF", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON"),
         cwd=ROOT,
     )
-    commands = {}
-    for entry in json.loads((folder / "compile_commands.json").read_text()):
-        found = re.search(r"ELULAYER_KERNELS=kernels_(\w+)", entry["command"])
-        if found:
-            commands[found[1]] = (shlex.split(entry["command"]), entry["directory"])
+    commands = kernel_commands(folder)
     assert "baseline" in commands
     with ThreadPoolExecutor() as pool:
         return list(pool.map(lambda isa: Report(*commands[isa], folder, isa), commands))
