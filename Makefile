@@ -54,8 +54,8 @@ test-clang: $(VENV)/.installed-test
 
 # The interpreter is not instrumented, so the sanitizer's library is loaded before it.
 test-sanitized: $(VENV)/.installed-test
-	$(call test_core,sanitized,CMAKE_CXX_FLAGS=-fsanitize=address$(comma)undefined -fno-sanitize-recover=all,$\
-	  ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)")
+	$(call test_core,sanitized,CMAKE_CXX_COMPILER=g++;CMAKE_CXX_FLAGS=-fsanitize=address$(comma)undefined -fno-sanitize-recover=all,$\
+	  ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)")
 
 # ARGS="--install" installs what is missing, ARGS="--list" names the jobs.
 portability: $(VENV)/.installed-test

@@ -427,7 +427,7 @@ def hashes_of(isa):
 def of_other_instruction_sets(name):
     """One of the hashes, from each set with fused operations other than the one in use.
 
-    The baseline has last places of its own.
+    The x86-64 baseline has last places of its own.
     """
     active = el.cpu_info().active
     return {isa: hashes_of(isa)[name] for isa in FUSED if active in FUSED and isa != active}

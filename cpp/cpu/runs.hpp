@@ -74,7 +74,7 @@ void for_each_piece(const Tile& tile, int64_t channel, const Run& run) {
   for (int64_t n = 0; n < tile.outers; ++n) {
     const int64_t row = tile.offset + n * tile.outer_stride + channel * tile.channel_stride;
     for (int64_t i = 0; i < tile.inner; i += max_run<T>) {
-      const int64_t left = not_empty(tile.inner - i);
+      const int64_t left = tile.inner - i;
       run(row + i, left < max_run<T> ? static_cast<int>(left) : max_run<T>);
     }
   }

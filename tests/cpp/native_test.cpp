@@ -89,6 +89,34 @@ void check_shape(elulayer::Shape shape, const std::string& name) {
   }
 }
 
+// Partial sums that are finite at their own scale and overflow on the way to the result, which is
+// finite again. A compiler that fuses operations of the adding up by itself makes it NaN.
+void check_large_sums() {
+  constexpr std::int64_t part = 16384;
+  constexpr int exponent = 512;
+  for (const double other : {-1.0, -1.05, -1.9, -2.0}) {
+    const double parts[] = {0.95, other, 0.3, 0.2};  // of dalpha, as multiples of 2^exponent
+    std::vector<double> x;
+    std::vector<double> grad;
+    double expected = 0;
+    for (const double value : parts) {
+      expected += value;
+      for (std::int64_t i = 0; i < part; ++i) {
+        x.push_back(-1 - static_cast<double>(i % 31));
+        grad.push_back(
+            std::ldexp(value / static_cast<double>(part) / std::expm1(x.back()), exponent));
+      }
+    }
+    const double alpha = 1;
+    std::vector<double> dx(x.size());
+    double dalpha = 0;
+    elulayer::elu_backward(grad.data(), x.data(), &alpha, dx.data(), &dalpha,
+                           {1, 1, static_cast<std::int64_t>(x.size())});
+    check(std::fabs(std::ldexp(dalpha, -exponent) - expected) <= 1e-14,
+          "large partial sums, " + std::to_string(other));
+  }
+}
+
 template <class Error, class Call>
 void check_throws(const Call& call, const std::string& text, const std::string& name) {
   try {
@@ -137,6 +165,7 @@ int main() {
     check_shape<float>(shape, std::string("float ") + name);
     check_shape<double>(shape, std::string("double ") + name);
   }
+  check_large_sums();
   check_errors();
   std::printf("%d passed, %d failed\n", passed, failed);
   return failed == 0 ? 0 : 1;
