@@ -7,7 +7,7 @@ import subprocess
 
 
 def run(*command, **options):
-    """What the command prints on either stream; an assertion with it where the command fails."""
+    """Return what the command prints on either stream; fail with it where the command fails."""
     process = subprocess.run(
         [str(part) for part in command],
         stdout=subprocess.PIPE,

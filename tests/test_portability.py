@@ -41,6 +41,8 @@ def test_what_is_missing_is_named_with_its_package(tmp_path):
     result = portability("aarch64", "musl", path=str(tmp_path))
     assert result.returncode == 2
     assert result.stdout.splitlines() == [
+        "missing: cmake (PyPI: cmake)",
+        "missing: ninja (PyPI: ninja)",
         "missing: aarch64-linux-gnu-g++ (Debian: g++-aarch64-linux-gnu)",
         "missing: qemu-aarch64 (Debian: qemu-user)",
         "missing: python-zig (PyPI: ziglang)",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -20,56 +21,76 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-CLANG = {"clang++": "clang libomp-dev libclang-rt-dev"}
-ZIG = {"python-zig": "pip:ziglang"}
+# What jobs need: programs, or compilers that can link with an option, and the packages that have
+# them (Debian's; those of PyPI begin with "pip:").
+CMAKE = {"cmake": "pip:cmake", "ninja": "pip:ninja"}
+CLANG = CMAKE | {"clang++": "clang", "clang++ -fopenmp": "libomp-dev"}
+CLANG_RUNTIME = {"clang++ -fsanitize=thread": "libclang-rt-dev"}
+ZIG = CMAKE | {"python-zig": "pip:ziglang"}
 WINE = {"wine": "wine wine64"}
 QEMU = {"qemu-aarch64": "qemu-user"}
 
 
 def gnu(prefix, package):
-    return {f"{prefix}-g++": f"g++-{package}"}
+    return CMAKE | {f"{prefix}-g++": f"g++-{package}"}
 
 
 @dataclass
 class Job:
-    """A preset, and the programs that it needs with the packages that have them."""
+    """A preset, what it needs, and what it must say beside its success."""
 
     preset: str
     needs: dict[str, str]
     runs: bool = True
-    openmp: bool = True
+    says: str = "OpenMP threads: ON"
 
 
+ONE_THREAD = "OpenMP threads: OFF"
 JOBS = [
     Job("clang", CLANG),
-    Job("no-openmp", {}, openmp=False),
-    Job("sanitize", {}),
-    Job("sanitize-thread", CLANG),
+    Job("no-openmp", CMAKE, says=ONE_THREAD),
+    Job("sanitize", CMAKE),
+    Job("sanitize-thread", CLANG | CLANG_RUNTIME, says="Archer detected OpenMP application"),
     Job("aarch64", gnu("aarch64-linux-gnu", "aarch64-linux-gnu") | QEMU),
     Job("s390x", gnu("s390x-linux-gnu", "s390x-linux-gnu") | {"qemu-s390x": "qemu-user"}),
     Job("i686", gnu("i686-linux-gnu", "i686-linux-gnu")),
     Job("mingw", gnu("x86_64-w64-mingw32", "mingw-w64-x86-64-posix") | WINE),
-    Job("musl", ZIG, openmp=False),
-    Job("musl-aarch64", ZIG | QEMU, openmp=False),
-    Job("windows", ZIG | WINE, openmp=False),
-    Job("macos-arm64", ZIG, runs=False, openmp=False),
-    Job("macos-x86_64", ZIG, runs=False, openmp=False),
+    Job("musl", ZIG, says=ONE_THREAD),
+    Job("musl-aarch64", ZIG | QEMU, says=ONE_THREAD),
+    Job("windows", ZIG | WINE, says=ONE_THREAD),
+    Job("macos-arm64", ZIG, runs=False, says=ONE_THREAD),
+    Job("macos-x86_64", ZIG, runs=False, says=ONE_THREAD),
 ]
 
 
-def missing_packages(jobs):
-    packages = {}
-    for job in jobs:
-        for program, names in job.needs.items():
-            if shutil.which(program) is None:
-                packages.setdefault(names, []).append(program)
-    return packages
+def is_there(need):
+    """Whether a program can be found, or a compiler can link a program with its option."""
+    program, *options = need.split()
+    if shutil.which(program) is None:
+        return False
+    return (
+        not options
+        or not subprocess.run(
+            [program, *options, "-x", "c++", "-", "-o", os.devnull],
+            input="int main() {}",
+            text=True,
+            capture_output=True,
+        ).returncode
+    )
+
+
+def missing(jobs):
+    """Find what the jobs need and this machine lacks, with the packages that have it."""
+    needs = {need: packages for job in jobs for need, packages in job.needs.items()}
+    return {need: packages for need, packages in needs.items() if not is_there(need)}
 
 
 def install(packages):
-    names = [name for text in packages for name in text.split()]
+    names = [name for text in dict.fromkeys(packages) for name in text.split()]
     debian = [name for name in names if not name.startswith("pip:")]
     if debian:
+        if shutil.which("apt-get") is None or os.geteuid() != 0:
+            sys.exit(f"--install must be run by root where there is apt-get, to install {debian}")
         subprocess.run(["apt-get", "update", "-qq"], check=True)
         command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *debian]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -95,9 +116,8 @@ def run(job):
         output += process.stdout
         if process.returncode != 0:
             return output, False
-    threads = f"OpenMP threads: {'ON' if job.openmp else 'OFF'}"
-    if threads not in output:
-        return f"{output}\nnot found: {threads}\n", False
+    if job.says not in output:
+        return f"{output}\nnot found: {job.says}\n", False
     return output, True
 
 
@@ -118,11 +138,11 @@ def main():
             print(f"{job.preset:16} {names[job.preset]}")
         return 0
     if arguments.install:
-        install(missing_packages(jobs))
-    if missing := missing_packages(jobs):
-        for packages, programs in missing.items():
+        install(missing(jobs).values())
+    if lacking := missing(jobs):
+        for need, packages in lacking.items():
             where = "PyPI" if packages.startswith("pip:") else "Debian"
-            print(f"missing: {', '.join(programs)} ({where}: {packages.removeprefix('pip:')})")
+            print(f"missing: {need} ({where}: {packages.removeprefix('pip:')})")
         print("Install them, choose other jobs, or add --install.")
         return 2
     failed = []
