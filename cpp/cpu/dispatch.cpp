@@ -50,11 +50,12 @@ bool has(unsigned word, std::initializer_list<int> bits) {
 // The levels of the x86-64 psABI.
 [[maybe_unused]] bool has_x86_64_v3() {
   const Features features;
-  return has(features.c1, {0, 9, 13, 19, 20, 23}) &&  // SSE3, SSSE3, CMPXCHG16B, SSE4.1, 4.2, POPCNT
-         has(features.c1, {12, 22, 27, 28, 29}) &&    // FMA, MOVBE, OSXSAVE, AVX, F16C
-         has(features.b7, {3, 5, 8}) &&               // BMI1, AVX2, BMI2
-         has(features.c8, {0, 5}) &&                  // LAHF, LZCNT
-         has(features.saved, {1, 2});                 // xmm, ymm
+  return has(features.c1,
+             {0, 9, 13, 19, 20, 23}) &&             // SSE3, SSSE3, CMPXCHG16B, SSE4.1, 4.2, POPCNT
+         has(features.c1, {12, 22, 27, 28, 29}) &&  // FMA, MOVBE, OSXSAVE, AVX, F16C
+         has(features.b7, {3, 5, 8}) &&             // BMI1, AVX2, BMI2
+         has(features.c8, {0, 5}) &&                // LAHF, LZCNT
+         has(features.saved, {1, 2});               // xmm, ymm
 }
 
 [[maybe_unused]] bool has_x86_64_v4() {
