@@ -58,7 +58,7 @@ test-sanitized: $(VENV)/.installed-test
 	  ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)")
 
 # ARGS="--install" installs what is missing, ARGS="--list" names the jobs.
-portability: $(VENV)/.installed-test
+portability: $(BIN)/python
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tools/portability.py $(ARGS)
 
 accuracy: $(VENV)/.installed-test

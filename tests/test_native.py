@@ -105,6 +105,28 @@ def test_a_compiler_without_openmp_is_told(tmp_path):
     assert " ".join(output.split()).count("has no OpenMP; the kernels will use one thread") == 1
 
 
+@pytest.mark.parametrize("flag", ["-ffast-math", "-Ofast", "-fno-signed-zeros"])
+def test_flags_that_change_results_are_refused(tmp_path, flag):
+    process = subprocess.run(
+        ["cmake", "-S", ROOT, "-B", tmp_path, "-G", "Ninja", f"-DCMAKE_CXX_FLAGS=-O2 {flag}"],
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode != 0
+    assert f"must be compiled without {flag}" in " ".join(process.stderr.split())
+
+
+def test_flags_of_a_processor_leave_the_instruction_sets_apart(tmp_path):
+    run(
+        *("cmake", "-S", ROOT, "-B", tmp_path, "-G", "Ninja", "-DELULAYER_TESTS=ON"),
+        *("-DELULAYER_CUDA=OFF", "-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_CXX_FLAGS=-march=native"),
+    )
+    run("cmake", "--build", tmp_path, "--target", "digest")
+    for isa in el.cpu_info().usable:
+        env = {**os.environ, "ELULAYER_ISA": isa}
+        assert run(tmp_path / "tests/cpp/digest", env=env).startswith(f"{isa}, ")
+
+
 def test_msvc_is_refused(tmp_path):
     """CMake sets MSVC for every compiler that takes its options."""
     process = subprocess.run(

@@ -48,8 +48,8 @@ class Job:
 ONE_THREAD = "OpenMP threads: OFF"
 JOBS = [
     Job("clang", CLANG),
-    Job("no-openmp", CMAKE, says=ONE_THREAD),
-    Job("sanitize", CMAKE),
+    Job("no-openmp", CMAKE | {"c++": "g++"}, says=ONE_THREAD),
+    Job("sanitize", CMAKE | {"c++": "g++"}),
     Job("sanitize-thread", CLANG | CLANG_RUNTIME, says="Archer detected OpenMP application"),
     Job("aarch64", gnu("aarch64-linux-gnu", "aarch64-linux-gnu") | QEMU),
     Job("s390x", gnu("s390x-linux-gnu", "s390x-linux-gnu") | {"qemu-s390x": "qemu-user"}),
