@@ -93,7 +93,8 @@ def install(packages):
             sys.exit(f"--install must be run by root where there is apt-get, to install {debian}")
         subprocess.run(["apt-get", "update", "-qq"], check=True)
         command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *debian]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
     if pypi := [name.removeprefix("pip:") for name in names if name.startswith("pip:")]:
         subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *pypi], check=True)
 
