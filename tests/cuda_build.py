@@ -3,6 +3,8 @@
 import subprocess
 from pathlib import Path
 
+from commands import run
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -22,11 +24,5 @@ def build(folder, choice):
     done = configure(folder, f"-DELULAYER_CUDA={choice}", "-DELULAYER_WERROR=ON")
     assert done.returncode == 0, done.stdout
     assert f"CUDA unit: {choice}" in done.stdout
-    built = subprocess.run(
-        ["cmake", "--build", str(folder), "--target", "elulayer_cuda"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert built.returncode == 0, built.stdout
+    run("cmake", "--build", folder, "--target", "elulayer_cuda")
     return folder / "cpp/cuda/libelulayer_cuda.a"

@@ -116,6 +116,26 @@ def test_flags_that_change_results_are_refused(tmp_path, flag):
     assert f"must be compiled without {flag}" in " ".join(process.stderr.split())
 
 
+def test_flags_of_the_linker_and_of_a_parent_are_looked_at(tmp_path):
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.18...4.0)\n"
+        "project(parent LANGUAGES CXX)\n"
+        "add_compile_options(-ffinite-math-only)\n"
+        f'add_subdirectory("{ROOT}" elulayer)\n'
+    )
+    for source, flag, options in (
+        (tmp_path, "-ffinite-math-only", ()),
+        (ROOT, "-ffast-math", ("-DCMAKE_MODULE_LINKER_FLAGS=-ffast-math",)),
+    ):
+        process = subprocess.run(
+            ["cmake", "-S", source, "-B", tmp_path / "build" / flag, "-G", "Ninja", *options],
+            capture_output=True,
+            text=True,
+        )
+        assert process.returncode != 0
+        assert f"must be compiled without {flag}" in " ".join(process.stderr.split())
+
+
 def test_flags_of_a_processor_leave_the_instruction_sets_apart(tmp_path):
     run(
         *("cmake", "-S", ROOT, "-B", tmp_path, "-G", "Ninja", "-DELULAYER_TESTS=ON"),
