@@ -3,8 +3,8 @@
     python bench/native_table.py PROGRAM [--repetitions 9] [--min-time 0.05] [--results DIR]
 
 PROGRAM is elu_benchmark (bench/native). Each figure is a ratio of medians of repetitions that ran
-in random order in one process. Writes native-<instruction set>.json, the medians as Google Benchmark
-gives them, and native.md.
+in random order in one process. Writes native-<instruction set>.json, the medians as Google
+Benchmark gives them, and native.md.
 """
 
 from __future__ import annotations
