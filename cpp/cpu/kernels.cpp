@@ -28,7 +28,7 @@ ELULAYER_LOOP bool forward_short(const T* x, A alpha, T* __restrict z, int n) {
   for (int i = 0; i < n; ++i) {
     const T xi = x[i];
     z[i] = elu_short(xi, alpha[i]);
-    signs |= to_bits(xi - deep<T>);
+    signs |= to_bits(xi - deep<T>);  // negative where xi < deep
   }
   return !has_sign<T>(signs);
 }
@@ -138,7 +138,7 @@ ELULAYER_LOOP bool backward_short(const T* grad, const T* source, A scaled_alpha
     const ShortBackward<T> result = Mode::short_form(grad[i], si, scaled_alpha[i]);
     dx[i] = result.dx;
     terms[i] = multiply_add(result.dx, T(0), result.term);  // NaN where dx is not finite
-    signs |= to_bits(Mode::depth(si) - deep<T>);
+    signs |= to_bits(Mode::depth(si) - deep<T>);            // as in forward_short
   }
   return !has_sign<T>(signs);
 }
