@@ -15,7 +15,7 @@ ifdef WERROR
 export SKBUILD_CMAKE_DEFINE := ELULAYER_WERROR=ON
 endif
 
-.PHONY: help train test test-clang test-sanitized portability accuracy bench bench-compilers bench-native bench-training lint format clean
+.PHONY: help train test test-clang test-sanitized portability accuracy bench bench-compilers bench-native bench-training compare lint format clean
 
 help:
 	@echo "make train            install into $(VENV) and run the blog's training run"
@@ -27,6 +27,7 @@ help:
 	@echo "make bench            native benchmarks, and the functions beside their peers (installs those)"
 	@echo "make bench-compilers  the kernels as g++ and clang compile them, in turn"
 	@echo "make bench-training   the training run beside torch (installs torch)"
+	@echo "make compare          networks that differ in one thing, trained and compared: docs/compare.md"
 	@echo "make lint             formatting, linting, types, stubs"
 	@echo "make format           format the Python and C++ sources"
 	@echo "make clean            remove $(VENV) and the build folders"
@@ -40,8 +41,8 @@ test: $(VENV)/.installed-test
 
 # The package built in another way, in a folder of its own (CMake would keep the flags), and the tests
 # of the functions on arrays: $(call test_core,name,CMake's definitions,the tests' environment).
-CORE_TESTS := $(addprefix tests/test_,accuracy.py arguments.py backward.py backward_from_output.py channels.py \
-                dispatch.py double_backward.py forward.py half.py layouts.py memory_modes.py reproducibility.py)
+CORE_TESTS := tests/layers/test_channels.py $(addprefix tests/arrays/test_,accuracy.py arguments.py backward.py \
+                backward_from_output.py dispatch.py double_backward.py forward.py half.py layouts.py memory_modes.py reproducibility.py)
 define test_core
 	SKBUILD_BUILD_DIR=build/$(1)-python/objects \
 	  SKBUILD_CMAKE_DEFINE="$(2);ELULAYER_CUDA=OFF;ELULAYER_WERROR=$(if $(WERROR),ON,OFF)" \
@@ -82,6 +83,10 @@ bench: $(VENV)/.installed-bench
 
 bench-compilers: $(VENV)/.installed-bench
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python bench/compilers.py $(ARGS)
+
+# The blog's readers' questions: docs/compare.md. ARGS="--variants elu,relu --epochs 5" for a short look.
+compare: $(VENV)/.installed-test
+	PYTHONPATH=bench $(BIN)/python -m activations $(ARGS)
 
 bench-training: $(VENV)/.installed-bench
 	$(BIN)/python bench/training.py $(ARGS)

@@ -24,8 +24,9 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 
-import machine
 import numpy as np
+
+import machine
 from accuracy import Exact
 from ceiling import find_ceiling, read_native
 from peers import PEERS

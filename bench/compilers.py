@@ -15,9 +15,8 @@ import statistics
 import subprocess
 from pathlib import Path
 
-import machine
-
 import elulayer as el
+import machine
 
 ROOT = Path(__file__).parent.parent
 COMPILERS = ("g++", "clang++")

@@ -17,9 +17,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import machine
-
 import elulayer as el
+import machine
 
 ROOT = Path(__file__).parent.parent
 

@@ -24,6 +24,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+
 from machine import describe
 
 RESULTS = Path(__file__).parent / "results"
@@ -43,10 +44,10 @@ def load(data, seed):
 
 
 def train_elulayer(data, epochs, seed):
-    import elulayer as el
-    from elulayer.models import blog_layers
 
-    layers = blog_layers(data.X_train.shape[1:], 10)
+    import elulayer as el
+
+    layers = el.models.blog_layers(data.X_train.shape[1:], 10)
     options = el.TrainingOptions("sgdm", max_epochs=epochs, seed=seed, verbose=False)
     start = time.perf_counter()
     network, info = el.train_network(data.X_train, data.Y_train, layers, options)

@@ -20,6 +20,7 @@ from itertools import repeat
 from pathlib import Path
 
 import numpy as np
+
 from peers import PEERS, UnsupportedError
 from workloads import SCALAR_ALPHA
 

@@ -8,13 +8,11 @@ import sys
 import hypothesis
 import pytest
 
-import cuda_build
 import elulayer as el
-import emulated_gpu
-from elulayer._gpu import extension as gpu_extension
+from elulayer.arrays.gpu import extension as gpu_extension
 
-pytest.register_assert_rewrite("gpu_libraries")
-import gpu_libraries  # noqa: E402
+pytest.register_assert_rewrite("shared")
+from shared import cuda_build, emulated_gpu, gpu_libraries  # noqa: E402
 
 # A loaded machine is slow, and in CI a test that fails must fail again.
 hypothesis.settings.register_profile(

@@ -182,7 +182,7 @@ print(info)
 sys.exit(not info.available)'
   # The arrays of the device; the emulated ones are for machines without.
   step arrays 150 "$python" -m pytest -p no:cacheprovider -q -W default \
-    -k "(torch or cupy) and not emulated" tests/test_gpu_*.py
+    -k "(torch or cupy) and not emulated" tests/arrays/test_gpu_*.py
   reserved=0
   budget=$((limit - SECONDS - 40))
   ((budget < 30)) && budget=30

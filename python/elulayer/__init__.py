@@ -6,7 +6,7 @@ network with it.
 
 from __future__ import annotations
 
-from ._spin import brief_spin
+from ._support.process import brief_spin
 
 try:
     with brief_spin():
@@ -20,10 +20,19 @@ except ModuleNotFoundError as error:
         f"{__path__[0]} was not built for this Python."
     ) from error
 
-from . import data, models, plots
-from .analysis import analyze_network
+from . import data, plots
+from .arrays import (
+    CpuInfo,
+    CudaDevice,
+    CudaInfo,
+    cpu_info,
+    cuda_info,
+    elu,
+    elu_backward,
+    elu_double_backward,
+    elu_with_memory,
+)
 from .checking import CheckReport, check_layer
-from .functional import elu, elu_backward, elu_double_backward, elu_with_memory
 from .layers import (
     AveragePooling2DLayer,
     BatchNormalizationLayer,
@@ -39,9 +48,7 @@ from .layers import (
     ReLULayer,
     SoftmaxLayer,
 )
-from .network import Network
-from .runtime import CpuInfo, CudaDevice, CudaInfo, cpu_info, cuda_info
-from .storage import load_network, save_network
+from .network import Network, analyze_network, load_network, models, save_network
 from .training import TrainingOptions, TrainingProgress, TrainingRecord, train_network
 
 __all__ = [

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import FloatArray
+from .._support.typing import FloatArray
 from ..layers import Layer
-from ..layers._contract import check_output
+from ..layers.contract import check_output
 from .case import Case, Failure, arrays_in, call, place, same
 
 

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .._typing import AnyArray, FloatArray
+from .._support.typing import AnyArray, FloatArray
 from ..layers import Layer
-from ..layers._contract import label
+from ..layers.contract import label
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from .._checks import integer
+from .._support.checks import integer
 from ..layers import Layer
 from . import behaviour, definition, derivatives, saving
 from .case import Case, Failure, Skip

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..layers import Layer
-from ..layers._contract import (
+from ..layers.contract import (
     check_definition,
     check_forward,
     check_gradients,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import FloatArray
+from .._support.typing import FloatArray
 from .behaviour import close, worst_difference
 from .case import DOUBLE, Case, Failure, Skip, place
 from .diagnosis import Upstream, likely_cause, make_upstream

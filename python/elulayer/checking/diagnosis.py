@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._typing import FloatArray
+from .._support.typing import FloatArray
 from .case import Case
 from .gradients import Floats, Numerical
 

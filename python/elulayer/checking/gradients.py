@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .._typing import FloatArray
+from .._support.typing import FloatArray
 from .case import Case
 
 _MOST = 40

@@ -7,10 +7,10 @@ import json
 
 import numpy as np
 
-from .._typing import AnyArray
+from .._support.typing import AnyArray
 from ..layers import Layer
-from ..layers._contract import settle_learnables
-from ..storage.networks import build_layer, describe_layers, known_classes, set_values, values
+from ..layers.contract import settle_learnables
+from ..network.files import build_layer, describe_layers, known_classes, set_values, values
 from .behaviour import worst_difference
 from .case import Case, Failure, call, same
 

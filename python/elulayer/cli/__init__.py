@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from .. import __version__
-from . import check, classify, compare, plot, show, train
+from .._core import __version__
+from . import check, classify, plot, show, train
 
 __all__ = ["main"]
 
@@ -18,7 +18,6 @@ COMMANDS: dict[str, ModuleType] = {
     "train": train,
     "plot": plot,
     "show": show,
-    "compare": compare,
     "classify": classify,
     "check": check,
 }

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..network import load_network
 from ..plots import plot_confusion, plot_misclassified
 from ..plots._figure import save_figure
-from ..storage import load_network
 from ._data import add_data_arguments, load_data
 from ._layers import add_layer_argument, layer_class
 from ._types import picture, positive_integer

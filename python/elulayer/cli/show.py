@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..network import Network
+from ..network import Network, load_network
 from ..plots import plot_images
 from ..plots._figure import save_figure
-from ..storage import load_network
 from ._data import add_data_arguments, load_data
 from ._layers import add_layer_argument, layer_class
 from ._types import picture, positive_integer

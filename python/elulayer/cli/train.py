@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..models import blog_layers
+from ..network import save_network
+from ..network.models import blog_layers
 from ..plots import AlphaHistory, TrainingProgressFigure, plot_alphas
 from ..plots._figure import save_figure
-from ..storage import save_network
 from ..training import TrainingOptions, train_network
 from ..training.checkpoint import PATTERN
 from ..training.options import SOLVER_DEFAULTS

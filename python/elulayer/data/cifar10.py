@@ -14,7 +14,7 @@ from typing import SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from .._checks import integer
+from .._support.checks import integer
 from .dataset import Dataset, balanced_order
 
 __all__ = ["load_cifar10"]

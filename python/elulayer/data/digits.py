@@ -18,7 +18,7 @@ from typing import SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from .._checks import integer
+from .._support.checks import integer
 from .dataset import Dataset, images_from_levels
 from .draws import raw_words, uniforms
 from .strokes import STYLES, Stroke, Style

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from .._checks import integer
+from .._support.checks import integer
 from .dataset import Dataset, balanced_order, images_from_levels
 
 __all__ = ["load_idx", "read_idx"]

@@ -7,7 +7,7 @@ from typing import SupportsIndex
 
 import numpy as np
 
-from .._checks import integer
+from .._support.checks import integer
 from .dataset import Dataset, balanced_order, images_from_levels
 from .draws import raw_words
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .._typing import FloatArray
+from .._support.typing import FloatArray
 
 if TYPE_CHECKING:
     from typing_extensions import Self

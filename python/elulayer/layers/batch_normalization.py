@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
-from .._checks import number
-from .._typing import FloatArray
+from .._support.checks import number
+from .._support.typing import FloatArray
 from .base import Layer
 
 _Values = npt.NDArray[np.float64]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .._typing import FloatArray
+from .._support.typing import FloatArray
 from .base import Layer
 
 

@@ -8,11 +8,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from .._checks import integer, size_pair
-from .._parallel import in_parallel
-from .._typing import FloatArray
-from ._weights import draw, initializer
+from .._support.checks import integer, size_pair
+from .._support.parallel import in_parallel
+from .._support.typing import FloatArray
 from .base import Layer
+from .weights import draw, initializer
 
 
 class Convolution2DLayer(Layer):

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .. import functional
-from .._checks import choice, integer
-from .._typing import FloatArray
+from .._support.checks import choice, integer
+from .._support.typing import FloatArray
+from ..arrays import elu, elu_backward, elu_with_memory
 from .base import Layer
 
 
@@ -141,7 +141,7 @@ class ELULayer(Layer):
             If `X` has another number of channels.
         """
         alpha = self._alpha_for(X)
-        Z: FloatArray = functional.elu(X, alpha, axis=1)
+        Z: FloatArray = elu(X, alpha, axis=1)
         return Z
 
     def forward(self, X: FloatArray) -> tuple[FloatArray, Any]:
@@ -160,10 +160,10 @@ class ELULayer(Layer):
             If `X` has another number of channels, or is read-only and the layer works in place.
         """
         if self.in_place:
-            return functional.elu(X, self._alpha_for(X), axis=1, out=X), None
+            return elu(X, self._alpha_for(X), axis=1, out=X), None
         if self.backward_from != "memory":
             return self.predict(X), None
-        return functional.elu_with_memory(X, self._alpha_for(X), axis=1)
+        return elu_with_memory(X, self._alpha_for(X), axis=1)
 
     def backward(
         self, X: FloatArray, Z: FloatArray, dLdZ: FloatArray, memory: Any
@@ -184,7 +184,7 @@ class ELULayer(Layer):
             "output": {"output": Z},
         }
         source = sources[self.backward_from]
-        dLdX, dLdalpha = functional.elu_backward(dLdZ, alpha=alpha, axis=1, **source)
+        dLdX, dLdalpha = elu_backward(dLdZ, alpha=alpha, axis=1, **source)
         return dLdX, np.asarray(dLdalpha, dtype=np.asarray(self.alpha).dtype)
 
     @property

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._checks import integer
-from .._typing import FloatArray
-from ._weights import draw, initializer
+from .._support.checks import integer
+from .._support.typing import FloatArray
 from .base import Layer
+from .weights import draw, initializer
 
 
 class FullyConnectedLayer(Layer):

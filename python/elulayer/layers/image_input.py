@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._checks import choice, integer
-from .._typing import FloatArray
+from .._support.checks import choice, integer
+from .._support.typing import FloatArray
 from .base import Layer
 
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .._checks import integer, size_pair
-from .._typing import FloatArray
+from .._support.checks import integer, size_pair
+from .._support.typing import FloatArray
 from .base import Layer
 
 _Windows = tuple[slice, slice]

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .._checks import integer, number
-from .._typing import FloatArray
+from .._support.checks import integer, number
+from .._support.typing import FloatArray
 from .base import Layer
 
 

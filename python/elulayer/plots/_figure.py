@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._files import write_whole
+from .._support.whole_files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,13 +56,6 @@ def tidy(axes: Axes, title: str = "", xlabel: str = "", ylabel: str = "") -> Non
     axes.set_axisbelow(True)
 
 
-def encoded(figure: Figure, extension: str) -> bytes:
-    """Return the contents of a file with the picture, in the format of the extension."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=extension)
-    return buffer.getvalue()
-
-
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a picture whole: whoever looks at the file meanwhile sees the old one.
 
@@ -79,5 +72,6 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     ValueError
         If matplotlib does not know the format.
     """
-    extension = Path(path).suffix[1:] or "png"
-    write_whole(path, encoded(figure, extension))
+    picture = io.BytesIO()
+    figure.savefig(picture, format=Path(path).suffix[1:] or "png")
+    write_whole(path, picture.getvalue())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .._typing import AnyArray
+from .._support.typing import AnyArray
 
 
 def as_labels(what: str, Y: npt.ArrayLike, n: int | None = None) -> AnyArray:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from matplotlib.figure import Figure
+import io
 
-from ._figure import encoded
+from matplotlib.figure import Figure
 
 
 class NotebookFigure(Figure):
     """A figure that a notebook shows although pyplot does not know it."""
 
     def _repr_png_(self) -> bytes:
-        return encoded(self, "png")
+        picture = io.BytesIO()
+        self.savefig(picture, format="png")
+        return picture.getvalue()

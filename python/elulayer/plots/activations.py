@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import functional
-from .._checks import number
+from .._support.checks import number
+from ..arrays import elu
 from ._figure import BLUE, GREEN, ORANGE, TEXT_SIZE, new_figure
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def plot_activations(alpha: float = 1.0, scale: float = 0.1) -> Figure:
     axes = figure.subplots()
     x = np.linspace(-10, 3, 1301)
     curves = [
-        (f"ELU, alpha = {alpha:g}", functional.elu(x, alpha), BLUE, "-"),
+        (f"ELU, alpha = {alpha:g}", elu(x, alpha), BLUE, "-"),
         (f"Leaky ReLU, scale = {scale:g}", np.where(x > 0, x, scale * x), ORANGE, "--"),
         ("ReLU", np.maximum(x, 0), GREEN, ":"),
     ]

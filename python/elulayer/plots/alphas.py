@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..layers._contract import label
-from ..training.progress import TrainingProgress
+from ..layers.contract import label
+from ..network import TrainingProgress
 from ._figure import TEXT_SIZE, new_figure, tidy
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from .._checks import integer
-from .._typing import AnyArray
+from .._support.checks import integer
+from .._support.typing import AnyArray
 from ._figure import TEXT_SIZE, new_figure
 from ._labels import as_labels
 

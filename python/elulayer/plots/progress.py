@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..training.progress import TrainingProgress
+from ..network import TrainingProgress
 from ._display import Display, NotebookOutput, Window, in_notebook, open_window
 from ._figure import new_figure, save_figure
 from .training import SIZE, draw_training

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..training.record import TrainingRecord
+from ..network import TrainingRecord
 from ._figure import BLUE, ORANGE, TEXT_SIZE, new_figure, tidy
 
 if TYPE_CHECKING:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from ..network import TrainingProgress, TrainingRecord
 from .options import TrainingOptions
-from .progress import TrainingProgress
-from .record import TrainingRecord
 from .trainer import train_network
 
 __all__ = ["TrainingOptions", "TrainingProgress", "TrainingRecord", "train_network"]

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..storage.networks import describe_layers, pack_labels
-from ..storage.tensors import read_tensors, require_safetensors, write_tensors
+from ..network.files import describe_layers, pack_labels
+from ..network.tensors import read_tensors, require_safetensors, write_tensors
 from .options import TrainingOptions
 from .run import Run
 from .sources import Source

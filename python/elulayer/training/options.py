@@ -9,12 +9,10 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .._checks import choice, integer, number
-
-if TYPE_CHECKING:
-    from .progress import TrainingProgress
+from .._support.checks import choice, integer, number
+from ..network import TrainingProgress
 
 SOLVER_DEFAULTS: dict[str, dict[str, float]] = {
     "sgdm": {"initial_learn_rate": 0.01, "momentum": 0.9},
@@ -32,7 +30,7 @@ SOLVER_DEFAULTS: dict[str, dict[str, float]] = {
 }
 """For each solver the options that it takes and their defaults."""
 
-OutputFunction = Callable[["TrainingProgress"], object]
+OutputFunction = Callable[[TrainingProgress], object]
 
 
 @dataclass(frozen=True)

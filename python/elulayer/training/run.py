@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._typing import AnyArray
+from .._support.typing import AnyArray
 from ..network import Network
-from ..storage.networks import set_values, values
+from ..network.files import set_values, values
+from ..network.record import RecordBuilder
 from .options import TrainingOptions
-from .record import RecordBuilder
 from .solver import SOLVERS, Solver
 
 

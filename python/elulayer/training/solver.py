@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .._typing import FloatArray
+from .._support.typing import FloatArray
 from .options import TrainingOptions
 
 

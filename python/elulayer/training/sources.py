@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._typing import AnyArray, FloatArray
+from .._support.typing import AnyArray, FloatArray
 from ..network import Network
 
 Codes = npt.NDArray[np.intp]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .progress import TrainingProgress
+from ..network import TrainingProgress
 
 # The two lines of each column's heading, spaced as MATLAB's are.
 _EPOCH = ("     Epoch    ", "              ")

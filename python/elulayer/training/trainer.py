@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._parallel import one_blas_thread
-from .._typing import FloatArray
+from .._support.process import keep_freed_memory, one_blas_thread
+from .._support.typing import FloatArray
 from ..layers import BatchNormalizationLayer, Layer
-from ..layers._contract import label
+from ..layers.contract import label
 from ..network import Network
-from ..storage.networks import set_values, values
+from ..network.files import set_values, values
+from ..network.record import TrainingProgress, TrainingRecord
+from .bar import Bar, bar
 from .checkpoint import (
     Setting,
     describe_setting,
@@ -27,8 +29,6 @@ from .checkpoint import (
     save_checkpoint,
 )
 from .options import OutputFunction, TrainingOptions
-from .progress import Bar, TrainingProgress, bar
-from .record import TrainingRecord
 from .run import Run
 from .solver import limit_gradients
 from .sources import ArraySource, Batch, Source, make_source
@@ -168,7 +168,7 @@ class _Trainer:
         run, options = self.run, self.options
         one_hot = np.eye(self.network.num_classes, dtype=np.float32)
         first = _first_learning(self.network.layers)
-        _let_freed_memory_stay()
+        keep_freed_memory()
         start = time.perf_counter() - run.seconds
         stopped_by = ""
         if self._call(self._progress("start", run.seconds)):
@@ -368,16 +368,6 @@ def _first_learning(layers: Sequence[Layer]) -> int:
         if any(layer.learn_rate_factors.get(name, 1.0) != 0 for name in layer.learnables):
             return index
     return len(layers)
-
-
-def _let_freed_memory_stay() -> None:
-    """Let the memory of one iteration's arrays serve the next.
-
-    glibc returns the memory of large arrays to the system as they are freed; to get it back, page
-    by page, was a third of an iteration's time. Once a block just below 32 MiB has been freed,
-    glibc keeps up to 64 MiB. Nothing is written to the block, so it takes no memory itself.
-    """
-    np.empty(2**25 - 2**17, dtype=np.uint8)
 
 
 def _sorted_classes(classes: npt.ArrayLike | None) -> Any:

@@ -1,0 +1,1 @@
+"""What the wings share: checks, whole files, types, threads, the settings of the process."""

@@ -1,0 +1,423 @@
+"""The exponential linear unit and its gradients as functions of arrays.
+
+Here are the defaults; the checks are in ``_arguments.py``, the loops in C++
+(``cpp/cpu/kernels.cpp``). Arrays on a GPU go to ``_gpu/``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _core
+from .._support.typing import GpuArray
+from . import gpu as _gpu
+from .arguments import (
+    Result,
+    alpha_and_shape,
+    input_array,
+    input_like,
+    is_bfloat16,
+    like_alpha,
+    thread_count,
+)
+from .layout import flat
+
+__all__ = ["elu", "elu_backward", "elu_double_backward", "elu_with_memory"]
+
+_T = TypeVar("_T", bound=np.generic)
+_Array = npt.NDArray[Any]
+_G = TypeVar("_G", bound=GpuArray)
+
+
+@overload
+def elu(
+    x: npt.NDArray[_T],
+    alpha: float | npt.ArrayLike = 1.0,
+    *,
+    axis: int = 1,
+    out: npt.NDArray[_T] | None = None,
+    num_threads: int | None = None,
+    stream: None = None,
+) -> npt.NDArray[_T]: ...
+@overload
+def elu(
+    x: _G,
+    alpha: float | GpuArray = 1.0,
+    *,
+    axis: int = 1,
+    out: GpuArray | None = None,
+    num_threads: None = None,
+    stream: Any = None,
+) -> _G: ...
+def elu(
+    x: Any,
+    alpha: Any = 1.0,
+    *,
+    axis: int = 1,
+    out: Any = None,
+    num_threads: int | None = None,
+    stream: Any = None,
+) -> Any:
+    """Exponential linear unit with one alpha for all of `x` or one per channel.
+
+    ``Z = x`` where ``x > 0``, and ``alpha * expm1(x)`` elsewhere [1]_. The function of the layer
+    :class:`~elulayer.ELULayer`.
+
+    Parameters
+    ----------
+    x : ndarray of float32, float64, float16 or bfloat16, shape (..., C, ...)
+        With at least one dimension; NCHW and NC with the default `axis`. Any memory order that is
+        dense (NHWC, say, or a transpose) is read as it is; other strides are copied once. bfloat16
+        is the dtype of the package ml_dtypes. The 16-bit types are computed in float32 and rounded
+        once.
+    alpha : float or ndarray of shape (C,)
+        Python numbers, or values of x's dtype (of float32 for the 16-bit types). They may be zero
+        or negative.
+    axis : int
+        The axis of the channels; not looked at where `alpha` is a scalar.
+    out : ndarray, optional
+        Where the result goes: of x's shape and dtype. It may be `x` itself; if it overlaps the
+        inputs in another way, the result is as if it did not. On a GPU it has x's memory order and
+        no other overlap.
+    num_threads : int, optional
+        By default what OpenMP's own setting says (``OMP_NUM_THREADS``, threadpoolctl). Small arrays
+        and forked child processes use one thread.
+    stream : optional
+        For arrays on a GPU: where the work is put, by default the current stream of x's library. A
+        stream of PyTorch, CuPy or Numba, an object with ``__cuda_stream__``, or the number of a
+        ``cudaStream_t``.
+
+    Returns
+    -------
+    ndarray of x's shape, dtype and memory order
+        `out` where it was given.
+
+    Raises
+    ------
+    TypeError
+        For a dtype or byte order that is not taken: nothing is converted silently.
+    ValueError
+        For a shape, `axis`, `out` or `num_threads` that does not fit.
+    RuntimeError
+        For arrays on a GPU where :func:`~elulayer.cuda_info` says that none can be used.
+
+    Notes
+    -----
+    Arrays on a CUDA device, of PyTorch, CuPy, Numba (dense ones) or a library that follows the
+    array API standard, are taken too, alpha then as a number or an array on the same device; the
+    result is an array of x's library. The call returns when the work is in the stream. Numba has no
+    current stream but the default one; a library's stream that cannot be known is waited for. The
+    result is no part of a graph for automatic differentiation: tensors that require a gradient are
+    refused, ``x.detach()`` is taken. With `stream`, CuPy's and Numba's arrays must live until the
+    work is done, as in their own streams.
+
+    NaN gives NaN, -0.0 gives -0.0 (for alpha > 0), -inf gives -alpha; subnormal numbers are kept.
+    The bits of the result depend on the values alone: not on the number of threads, the memory
+    order or an element's position.
+
+    References
+    ----------
+    .. [1] D.-A. Clevert, T. Unterthiner, S. Hochreiter, "Fast and Accurate Deep Network Learning by
+       Exponential Linear Units (ELUs)", https://arxiv.org/abs/1511.07289
+
+    Examples
+    --------
+    >>> import numpy as np, elulayer as el
+    >>> el.elu(np.array([-1.0, 0.0, 2.0]), 0.5)
+    array([-0.31606028,  0.        ,  2.        ])
+    """
+    if stream is None:
+        plain = _core.elu_plain(x, alpha, axis, out, num_threads)
+        if plain is not None:
+            return plain
+    if _is_for_gpu(num_threads, stream, x=x, alpha=alpha, out=out):
+        return _gpu.elu(x, alpha, axis, out, stream)
+    from_ = input_array(x, "x")
+    a, shape = alpha_and_shape(from_, alpha, axis)
+    threads = thread_count(num_threads)
+    result = Result(out, from_)
+    _core.elu(_memory(from_), result.apart(a), _memory(result.target), *shape, threads)
+    return result.finish()
+
+
+@overload
+def elu_with_memory(
+    x: npt.NDArray[_T],
+    alpha: float | npt.ArrayLike = 1.0,
+    *,
+    axis: int = 1,
+    num_threads: int | None = None,
+    stream: None = None,
+) -> tuple[npt.NDArray[_T], npt.NDArray[_T]]: ...
+@overload
+def elu_with_memory(
+    x: _G,
+    alpha: float | GpuArray = 1.0,
+    *,
+    axis: int = 1,
+    num_threads: None = None,
+    stream: Any = None,
+) -> tuple[_G, _G]: ...
+def elu_with_memory(
+    x: Any,
+    alpha: Any = 1.0,
+    *,
+    axis: int = 1,
+    num_threads: int | None = None,
+    stream: Any = None,
+) -> tuple[Any, Any]:
+    """:func:`elu`, and the memory from which :func:`elu_backward` can start instead of from `x`.
+
+    Parameters
+    ----------
+    x, alpha, axis, num_threads, stream
+        As for :func:`elu`.
+
+    Returns
+    -------
+    Z : ndarray of x's shape, dtype and memory order
+    memory : ndarray of x's shape, dtype and memory order
+        ``expm1(min(x, 0))``. Its sign bit is clear only where ``x > 0``: zeros of either sign in
+        `x` leave -0.0.
+
+    Raises
+    ------
+    TypeError, ValueError, RuntimeError
+        As :func:`elu`.
+    """
+    if _is_for_gpu(num_threads, stream, x=x, alpha=alpha):
+        return _gpu.elu_with_memory(x, alpha, axis, stream)
+    x = input_array(x, "x")
+    a, shape = alpha_and_shape(x, alpha, axis)
+    threads = thread_count(num_threads)
+    z, memory = np.empty_like(x), np.empty_like(x)
+    _core.elu_with_memory(_memory(x), a, _memory(z), _memory(memory), *shape, threads)
+    return z, memory
+
+
+@overload
+def elu_backward(
+    grad: npt.NDArray[_T],
+    x: npt.NDArray[_T] | None = None,
+    alpha: float | npt.ArrayLike = 1.0,
+    *,
+    memory: npt.NDArray[_T] | None = None,
+    output: npt.NDArray[_T] | None = None,
+    axis: int = 1,
+    out: npt.NDArray[_T] | None = None,
+    num_threads: int | None = None,
+    stream: None = None,
+) -> tuple[npt.NDArray[_T], Any]: ...
+@overload
+def elu_backward(
+    grad: _G,
+    x: _G | None = None,
+    alpha: float | GpuArray = 1.0,
+    *,
+    memory: _G | None = None,
+    output: _G | None = None,
+    axis: int = 1,
+    out: GpuArray | None = None,
+    num_threads: None = None,
+    stream: Any = None,
+) -> tuple[_G, Any]: ...
+def elu_backward(
+    grad: Any,
+    x: Any = None,
+    alpha: Any = 1.0,
+    *,
+    memory: Any = None,
+    output: Any = None,
+    axis: int = 1,
+    out: Any = None,
+    num_threads: int | None = None,
+    stream: Any = None,
+) -> tuple[Any, Any]:
+    """Gradients of a loss through :func:`elu`.
+
+    With ``g = dL/dZ``: ``dL/dX = g`` where ``x > 0`` and ``g * alpha * exp(x)`` elsewhere;
+    ``dL/dalpha[c]`` is the sum over channel c of 0 where ``x > 0`` and ``g * expm1(x)`` elsewhere.
+    It is not divided by the number of elements or observations.
+
+    Exactly one of `x`, `memory` and `output` is given.
+
+    Parameters
+    ----------
+    grad : ndarray of x's shape and dtype
+        dL/dZ, the gradient of the loss with respect to the output of `elu`. It is copied once where
+        its memory order is not x's.
+    x, alpha, axis, num_threads, stream
+        As :func:`elu` had them.
+    memory : ndarray, optional
+        Instead of `x`: the memory of :func:`elu_with_memory`.
+    output : ndarray, optional
+        Instead of `x`: Z, the result of `elu`, so that a forward pass in place needs no copy of its
+        input. Every alpha must be positive.
+    out : ndarray, optional
+        Where dL/dX goes: of x's shape and dtype. It may be one of the arrays given. On a GPU it has
+        x's memory order.
+
+    Returns
+    -------
+    dX : ndarray of x's shape, dtype and memory order
+        `out` where it was given.
+    dalpha : ndarray of shape (C,), or a NumPy scalar where `alpha` is one
+        Of alpha's dtype. Summed in an order that follows from the shape and the memory order
+        alone: the bits do not depend on the number of threads. On a GPU an array of x's library,
+        of shape () for one alpha; the order then depends on whether all arrays begin at multiples
+        of 16 bytes, too.
+
+    Raises
+    ------
+    TypeError, ValueError, RuntimeError
+        As :func:`elu`, for a `grad` that does not match `x`, and for an alpha that is not positive
+        where `output` is given.
+
+    Notes
+    -----
+    From `x`, dX is within 2 ULP. From `memory` and `output`, exp(x) is ``1 + expm1(x)`` with what
+    rounding has left of it: dX loses digits as x decreases, and is 0 below x = -17 in float32 and
+    -37 in float64. In the 16-bit types that comes sooner, and the rounding of `output` can leave
+    up to eps * abs(g * alpha) at any x below. A `memory` that :func:`elu_with_memory` did not make
+    must have the sign bit set wherever x is not above 0, at 0 too: -0.0 there.
+
+    An array of alphas on a GPU is not looked at before the work is done there: with `output`,
+    channels whose alpha is not positive get NaN for dalpha and, but for Z > 0, for dX.
+
+    Examples
+    --------
+    >>> import numpy as np, elulayer as el
+    >>> x = np.array([[-1.0, 2.0], [-2.0, -3.0]])
+    >>> dX, dalpha = el.elu_backward(np.ones_like(x), x, np.array([0.5, 0.25]))
+    >>> dalpha
+    array([-1.49678528, -0.95021293])
+    """
+    if memory is None and output is None and stream is None:
+        plain = _core.elu_backward_plain(grad, x, alpha, axis, out, num_threads)
+        if plain is not None:
+            return plain[0], plain[1][0] if type(alpha) is float else plain[1]
+    given = {
+        name: value
+        for name, value in (("x", x), ("memory", memory), ("output", output))
+        if value is not None
+    }
+    if len(given) != 1:
+        raise ValueError(
+            f"exactly one of x, memory and output is taken, not {' and '.join(given) or 'none'}"
+        )
+    ((name, value),) = given.items()
+    if _is_for_gpu(num_threads, stream, grad=grad, **given, alpha=alpha, out=out):
+        return _gpu.elu_backward(grad, value, name, alpha, axis, out, stream)
+    source = input_array(value, name)
+    grad = input_like(grad, "grad", source, name)
+    a, shape = alpha_and_shape(source, alpha, axis, name)
+    if name == "output" and not (a > 0).all():
+        raise ValueError(
+            f"alpha has {a[~(a > 0)][0]}; the gradients follow from the output only where every "
+            "alpha is greater than 0"
+        )
+    threads = thread_count(num_threads)
+    result = Result(out, source, grad)
+    dalpha = np.empty_like(a)
+    kernel = {
+        "x": _core.elu_backward,
+        "memory": _core.elu_backward_from_memory,
+        "output": _core.elu_backward_from_output,
+    }[name]
+    kernel(
+        _memory(grad),
+        _memory(source),
+        result.apart(a),
+        _memory(result.target),
+        dalpha,
+        *shape,
+        threads,
+    )
+    return result.finish(), dalpha[0] if np.ndim(alpha) == 0 else dalpha
+
+
+def elu_double_backward(
+    grad_dx: npt.NDArray[_T] | None,
+    grad_dalpha: float | npt.ArrayLike | None,
+    grad: npt.NDArray[_T],
+    x: npt.NDArray[_T],
+    alpha: float | npt.ArrayLike = 1.0,
+    *,
+    axis: int = 1,
+    num_threads: int | None = None,
+) -> tuple[npt.NDArray[_T], npt.NDArray[_T], Any]:
+    """Gradients of a loss through :func:`elu_backward`, as a gradient penalty needs them.
+
+    With v = `grad_dx`, w = `grad_dalpha` and g = `grad`:
+
+    ===================  =========  ======================================
+    ..                   x > 0      otherwise
+    ===================  =========  ======================================
+    dL/dgrad             v          v * alpha * exp(x) + w * expm1(x)
+    dL/dX                0          g * exp(x) * (v * alpha + w)
+    term of dL/dalpha    0          v * g * exp(x)
+    ===================  =========  ======================================
+
+    Parameters
+    ----------
+    grad_dx : ndarray of x's shape and dtype, or None for zeros
+        The gradient of the loss with respect to the dX of `elu_backward`.
+    grad_dalpha : scalar or array of alpha's shape and dtype, or None for zeros
+        The gradient of the loss with respect to its dalpha.
+    grad, x, alpha, axis, num_threads
+        As `elu_backward` had them.
+
+    Returns
+    -------
+    dgrad, dX : ndarray of x's shape, dtype and memory order
+    dalpha : ndarray of shape (C,), or a NumPy scalar where `alpha` is one
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`elu_backward`, and for a `grad_dx` or `grad_dalpha` that does not match.
+
+    Notes
+    -----
+    Computed in float64 for every dtype and, but for float64, rounded to it once. Where a factor or
+    a product on the way overflows or is subnormal in float64, as exp(x) is below x = -708, digits
+    are lost that the result could have. For arrays in host memory.
+    """
+    if any(map(_gpu.on_gpu, (grad_dx, grad_dalpha, grad, x, alpha))):
+        raise TypeError("elu_double_backward takes arrays in host memory; one is on a GPU")
+    x = input_array(x, "x")
+    grad = input_like(grad, "grad", x, "x")
+    a, shape = alpha_and_shape(x, alpha, axis)
+    v = np.zeros_like(x) if grad_dx is None else input_like(grad_dx, "grad_dx", x, "x")
+    w = np.zeros_like(a)
+    if grad_dalpha is not None:
+        w = like_alpha(grad_dalpha, "grad_dalpha", a, alpha)
+    threads = thread_count(num_threads)
+    dgrad, dx, dalpha = np.empty_like(x), np.empty_like(x), np.empty_like(a)
+    _core.elu_double_backward(
+        *(_memory(v), w, _memory(grad), _memory(x), a, _memory(dgrad), _memory(dx), dalpha),
+        *shape,
+        threads,
+    )
+    return dgrad, dx, dalpha[0] if np.ndim(alpha) == 0 else dalpha
+
+
+def _is_for_gpu(num_threads: int | None, stream: Any, **arrays: Any) -> bool:
+    """Whether arguments are on a GPU; an error where one does not belong there, or to the host."""
+    if not any(map(_gpu.on_gpu, arrays.values())):
+        if stream is not None:
+            given = " and ".join(name for name, value in arrays.items() if value is not None)
+            raise TypeError(f"stream is {stream!r}, but {given} are in host memory; None is taken")
+        return False
+    if num_threads is not None:
+        raise TypeError(f"num_threads is {num_threads!r}, but arrays are on a GPU; None is taken")
+    return True
+
+
+def _memory(array: _Array) -> _Array:
+    """Return a dense array's memory as the kernels take it: bfloat16 as uint16."""
+    memory = flat(array)
+    return memory.view(np.uint16) if is_bfloat16(memory.dtype) else memory

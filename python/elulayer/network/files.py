@@ -1,0 +1,239 @@
+"""A network in a file: its layers as classes and arguments, its values as arrays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import layers as builtin
+from .._support.typing import AnyArray
+from ..layers import Layer
+from ..layers.contract import label
+from .network import Network
+from .tensors import read_tensors, write_tensors
+
+KIND = "elulayer network 1"
+
+
+def save_network(network: Network, path: str | os.PathLike[str]) -> None:
+    """Save a network in a safetensors file.
+
+    The file holds the values of the learnables and of the layers' `Layer.state`, the layers'
+    classes and arguments as JSON, and a description for people. Layers of your own are saved too;
+    see `Layer.arguments`.
+
+    Parameters
+    ----------
+    network : Network
+        With values: trained or initialized.
+    path : str or path
+        The file. One that is there is replaced, in one step: a write that is cut off leaves it.
+
+    Raises
+    ------
+    ImportError
+        If the package safetensors is not installed.
+    OSError
+        If the file cannot be written.
+    RuntimeError
+        If the network has no values yet.
+    TypeError
+        If an argument of a layer or a label of the classes is of a type that the file cannot hold.
+    """
+    if not isinstance(network, Network):
+        raise TypeError(f"network must be a Network, not {type(network).__name__}")
+    if network.num_classes == 0:
+        raise RuntimeError("the network has no values yet: train it or call initialize")
+    content = {"layers": describe_layers(network.layers), "classes": pack_labels(network.classes)}
+    write_tensors(path, KIND, values(network.layers), content, repr(network))
+
+
+def load_network(
+    path: str | os.PathLike[str], custom_layers: Iterable[type[Layer]] = ()
+) -> Network:
+    """Load a network that `save_network` saved.
+
+    Nothing in the file is executed: it names classes, and those that are not elulayer's own are
+    taken from `custom_layers` alone.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    custom_layers : iterable of classes
+        Your own layer classes, found by their names.
+
+    Returns
+    -------
+    network : Network
+
+    Raises
+    ------
+    ImportError
+        If the package safetensors is not installed.
+    OSError
+        If the file cannot be read.
+    TypeError
+        If `custom_layers` holds something else than classes of layers.
+    ValueError
+        If the file is damaged or holds something else, or a layer's class is not known.
+    """
+    known = known_classes(custom_layers)
+    tensors, content = read_tensors(path, KIND)
+    try:
+        layers = [
+            build_layer(index, description, tensors, known)
+            for index, description in enumerate(content["layers"])
+        ]
+        network = Network(layers, unpack_labels(content["classes"]))
+        network.initialize(0)
+        set_values(network.layers, tensors)
+        network.initialize(0)
+        if network.classes is not None and len(network.classes) != network.num_classes:
+            raise ValueError(
+                f"it has {len(network.classes)} classes and {network.num_classes} outputs"
+            )
+    except Exception as error:  # a forged file can make constructors raise what they want
+        what = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise ValueError(f"{os.fspath(path)}: {what}{error}") from error
+    return network
+
+
+def describe_layers(layers: Sequence[Layer]) -> list[dict[str, Any]]:
+    """Describe layers as JSON can hold it: class, arguments, factors."""
+    described = []
+    for index, layer in enumerate(layers):
+        try:
+            arguments = layer.arguments()
+        except TypeError as error:
+            raise TypeError(f"{label(index, layer)} cannot be saved: {error}") from error
+        for name, value in arguments.items():
+            if not _plain(value):
+                raise TypeError(
+                    f"{label(index, layer)} cannot be saved: its argument {name} is "
+                    f"{value!r}; numbers, strings, booleans, None and lists of them are taken"
+                )
+        described.append(
+            {
+                "class": type(layer).__name__,
+                "arguments": {name: _to_json(value) for name, value in arguments.items()},
+                "learn_rate_factors": _to_json(layer.learn_rate_factors),
+                "l2_factors": _to_json(layer.l2_factors),
+            }
+        )
+    return described
+
+
+def build_layer(
+    index: int,
+    description: Mapping[str, Any],
+    tensors: Mapping[str, AnyArray],
+    known: Mapping[str, type[Layer]],
+) -> Layer:
+    """Make the layer that `describe_layers` described."""
+    name = description["class"]
+    if name not in known:
+        raise ValueError(
+            f"layers[{index}] is of class {name}, which is not known; pass it in custom_layers"
+        )
+    cls = known[name]
+    arguments = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in description["arguments"].items()
+    }
+    for key in cls.constructor_names():
+        if key in cls.learnables and f"{index}.{key}" in tensors:
+            arguments[key] = tensors[f"{index}.{key}"]
+    layer = cls(**arguments)
+    layer.learn_rate_factors = dict(description["learn_rate_factors"])
+    layer.l2_factors = dict(description["l2_factors"])
+    return layer
+
+
+def known_classes(custom_layers: Iterable[type[Layer]]) -> dict[str, type[Layer]]:
+    """Return the layer classes by their names."""
+    known: dict[str, type[Layer]] = {
+        name: getattr(builtin, name) for name in builtin.__all__ if name != "Layer"
+    }
+    given: Iterable[Any] = (custom_layers,) if isinstance(custom_layers, type) else custom_layers
+    for cls in given:
+        if not isinstance(cls, type) or not issubclass(cls, Layer):
+            raise TypeError(f"custom_layers must hold classes of layers, not {cls!r}")
+        if known.get(cls.__name__, cls) is not cls:
+            raise ValueError(f"there are two layer classes of the name {cls.__name__}")
+        known[cls.__name__] = cls
+    return known
+
+
+def values(layers: Sequence[Layer]) -> dict[str, AnyArray]:
+    """Return the values of learnables and states, by the layer's position and their name."""
+    return {
+        f"{index}.{name}": np.asarray(getattr(layer, name))
+        for index, layer in enumerate(layers)
+        for name in (*layer.learnables, *layer.state)
+    }
+
+
+def set_values(layers: Sequence[Layer], tensors: Mapping[str, AnyArray]) -> None:
+    """Give layers, initialized as those that were saved, the values of a file."""
+    expected = values(layers)
+    if expected.keys() != tensors.keys():
+        odd = sorted(expected.keys() ^ tensors.keys())
+        raise ValueError(f"the values of the file and those of its layers differ: {odd}")
+    for index, layer in enumerate(layers):
+        for name in (*layer.learnables, *layer.state):
+            key = f"{index}.{name}"
+            new, old = tensors[key], expected[key]
+            if (new.shape, new.dtype) != (old.shape, old.dtype):
+                raise ValueError(
+                    f"{name} of {label(index, layer)} must have shape {old.shape} and dtype "
+                    f"{old.dtype}, not {new.shape} and {new.dtype}"
+                )
+            setattr(layer, name, new.copy())
+
+
+def pack_labels(classes: AnyArray | None) -> dict[str, Any] | None:
+    """Put labels into what JSON can hold."""
+    if classes is None:
+        return None
+    if classes.dtype.kind not in "biufU":
+        raise TypeError(
+            f"classes of dtype {classes.dtype} cannot be saved; numbers, booleans and str are taken"
+        )
+    if classes.dtype.kind == "f" and not np.isfinite(classes).all():
+        raise TypeError("classes that are not finite cannot be saved")
+    return {"dtype": classes.dtype.str, "labels": classes.tolist()}
+
+
+def unpack_labels(packed: Mapping[str, Any] | None) -> AnyArray | None:
+    """Return the labels that `pack_labels` packed."""
+    if packed is None:
+        return None
+    dtype = np.dtype(packed["dtype"])
+    if dtype.kind not in "biufU":
+        raise ValueError(f"labels of dtype {dtype} are not taken")
+    labels = np.array(packed["labels"], dtype=dtype)
+    if labels.tolist() != packed["labels"]:
+        raise ValueError(f"the labels {packed['labels']} are not of dtype {dtype}")
+    return labels
+
+
+def _plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_plain, value))
+    if isinstance(value, (np.bool_, np.integer, np.floating)):
+        value = value.item()
+    if isinstance(value, float):
+        return bool(np.isfinite(value))
+    return value is None or isinstance(value, (bool, int, str))
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _to_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_to_json(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value

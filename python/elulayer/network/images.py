@@ -1,0 +1,59 @@
+"""Images in an array, converted as they are taken."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from .._support.typing import AnyArray, FloatArray
+
+_CHUNK = 1024
+"""Images that are looked at together, so that a file larger than memory can be mapped."""
+
+
+class Images:
+    """Images of any real dtype that come out as float32.
+
+    Parameters
+    ----------
+    X : array-like of shape (N, C, H, W)
+    image_shape : tuple of int
+        (C, H, W)
+
+    Raises
+    ------
+    TypeError
+        If `X` does not hold real numbers.
+    ValueError
+        If `X` has another shape, or holds NaN or infinity.
+    """
+
+    def __init__(self, X: npt.ArrayLike, image_shape: tuple[int, ...]) -> None:
+        if isinstance(X, np.ma.MaskedArray):
+            raise TypeError("X is a masked array, whose mask would be ignored; fill it first")
+        self._array: AnyArray = np.asarray(X)
+        if self._array.ndim != 4 or self._array.shape[1:] != image_shape:
+            raise ValueError(f"X must have shape {('N', *image_shape)}, not {self._array.shape}")
+        if self._array.dtype.kind not in "fiub":
+            raise TypeError(f"X must hold real numbers, not dtype {self._array.dtype}")
+        if self._array.dtype.kind == "f":
+            bad = sum(
+                int((~np.isfinite(self[i : i + _CHUNK])).any(axis=(1, 2, 3)).sum())
+                for i in range(0, len(self), _CHUNK)
+            )
+            if bad:
+                raise ValueError(f"X holds NaN or infinity (as float32) in {bad} of its images")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, C, H, W)."""
+        return self._array.shape
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self._array)
+
+    def __getitem__(self, which: slice | npt.NDArray[np.int64]) -> FloatArray:
+        """Return some of the images, as float32; uncopied where a slice of float32 is taken."""
+        with np.errstate(over="ignore"):
+            return self._array[which].astype(np.float32, copy=False)

@@ -1,0 +1,250 @@
+"""A network: layers in a row, from an image input to a classification."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .._support.checks import integer
+from .._support.process import one_blas_thread
+from .._support.typing import AnyArray, FloatArray
+from ..layers import ClassificationLayer, ELULayer, ImageInputLayer, Layer
+from ..layers.contract import (
+    check_definition,
+    check_forward,
+    check_gradients,
+    check_output,
+    label,
+    named,
+    settle_learnables,
+)
+from .images import Images
+
+Tape = list[tuple[FloatArray, FloatArray, Any]]
+"""For each layer its X, its Z and its memory."""
+
+
+class Network:
+    """Layers in a row; `train_network` returns one. It computes in float32.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+        An `ImageInputLayer` first, a `ClassificationLayer` last. They are used, not copied.
+    classes : array-like of shape (K,), optional
+        The labels that the columns of the output stand for.
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+    input_layer, output_layer : Layer
+        The first and the last of them.
+    classes : ndarray of shape (K,) or None
+
+    Raises
+    ------
+    TypeError
+        If something in the row is not a layer, or lacks a method.
+    ValueError
+        If the first or the last layer is of another class, a layer stands there twice, or one
+        works in place on an output that is still needed.
+    """
+
+    def __init__(self, layers: Iterable[Layer], classes: npt.ArrayLike | None = None) -> None:
+        if isinstance(layers, Network):
+            raise TypeError(
+                "layers must be a list of layers; those of a network are network.layers"
+            )
+        if not isinstance(layers, Iterable):
+            raise TypeError(f"layers must be a list of layers, not {type(layers).__name__}")
+        self.layers = tuple(layers)
+        self.classes: AnyArray | None = None if classes is None else np.asarray(classes)
+        for index, layer in enumerate(self.layers):
+            check_definition(index, layer)
+            if any(layer is other for other in self.layers[:index]):
+                raise ValueError(f"{label(index, layer)} stands in the network twice")
+        kinds = [type(layer).__name__ for layer in self.layers]
+        if not self.layers or not isinstance(self.layers[0], ImageInputLayer):
+            raise ValueError(f"the first layer must be an ImageInputLayer, among {kinds}")
+        if not isinstance(self.layers[-1], ClassificationLayer):
+            raise ValueError(f"the last layer must be a ClassificationLayer, among {kinds}")
+        for index, layer in enumerate(self.layers[1:-1], start=1):
+            if isinstance(layer, (ImageInputLayer, ClassificationLayer)):
+                raise ValueError(f"{label(index, layer)} can only be the first or the last layer")
+            if isinstance(layer, ELULayer) and layer.in_place:
+                _check_in_place(index, layer, self.layers[index - 1])
+        if self.classes is not None and self.classes.ndim != 1:
+            raise ValueError(f"classes must have shape (K,), not {self.classes.shape}")
+        if self.classes is not None and len(np.unique(self.classes)) < len(self.classes):
+            raise ValueError(f"classes must be different labels, not {self.classes}")
+        self.input_layer: ImageInputLayer = self.layers[0]
+        self.output_layer: ClassificationLayer = self.layers[-1]
+        self._shapes: list[tuple[int, ...] | None] = [None] * len(self.layers)
+
+    def initialize(self, rng: int | np.random.Generator | None = None) -> None:
+        """Give values to the learnables that have none, and find the shapes of the outputs.
+
+        Parameters
+        ----------
+        rng : None, int or numpy.random.Generator
+            Source, or seed, of the values.
+        """
+        generator = np.random.default_rng(rng)
+        X: FloatArray = np.zeros((1, *self.input_layer.input_shape), dtype=np.float32)
+        for index, layer in enumerate(self.layers):
+            with named(index, layer):
+                layer.initialize(X.shape[1:], generator)
+            settle_learnables(index, layer)
+            X = self._predicted(index, layer, X, None)
+            self._shapes[index] = X.shape[1:]
+        if X.ndim != 2:
+            raise ValueError(
+                f"{label(len(self.layers) - 1, self.output_layer)} takes probabilities of "
+                f"shape (N, K); the layers before it give {('N', *X.shape[1:])}"
+            )
+
+    @property
+    def num_classes(self) -> int:
+        """Width of the output; 0 before `initialize`."""
+        shape = self._shapes[-1]
+        return 0 if shape is None else shape[0]
+
+    def predict(self, X: npt.ArrayLike, batch_size: int = 128) -> FloatArray:
+        """Compute the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, C, H, W)
+            Images of any real dtype; their values are taken as they are, as float32. They may be
+            mapped from a file larger than memory.
+        batch_size : int
+            Number of images that pass through the layers at once.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (N, K), float32
+
+        Raises
+        ------
+        TypeError
+            If `X` does not hold real numbers.
+        ValueError
+            If `X` has another shape than the input layer takes, or holds NaN or infinity.
+        RuntimeError
+            If a layer has no values yet.
+        """
+        images = self.as_images(X)
+        size = integer("batch_size", batch_size)
+        batches = (images[i : i + size] for i in range(0, max(len(images), 1), size))
+        with one_blas_thread():
+            return np.concatenate(list(self.inputs(len(self.layers), batches)))
+
+    def classify(self, X: npt.ArrayLike, batch_size: int = 128) -> AnyArray:
+        """Return for each image the label of its most probable class.
+
+        Parameters and errors are those of `predict`.
+
+        Returns
+        -------
+        labels : ndarray of shape (N,)
+            In the dtype of the labels that the network was trained with.
+
+        Raises
+        ------
+        FloatingPointError
+            If the probabilities of an image are NaN.
+        """
+        if self.classes is None:
+            raise RuntimeError("the network has no classes yet: train it, or pass classes=")
+        probabilities = self.predict(X, batch_size)
+        if probabilities.shape[1] != len(self.classes):
+            raise ValueError(
+                f"the network has {probabilities.shape[1]} outputs, but {len(self.classes)} classes"
+            )
+        unclear = int(np.isnan(probabilities).any(axis=1).sum())
+        if unclear:
+            raise FloatingPointError(f"the network's output is NaN for {unclear} of the images")
+        labels: AnyArray = self.classes[probabilities.argmax(axis=1)]
+        return labels
+
+    def as_images(self, X: npt.ArrayLike) -> Images:
+        """Check images that the network is to take."""
+        return Images(X, self.input_layer.input_shape)
+
+    def inputs(self, index: int, batches: Iterable[FloatArray]) -> Iterator[FloatArray]:
+        """Yield what reaches layer `index` at prediction, one mini-batch after the other."""
+        for X in batches:
+            Z = X
+            for i, layer in enumerate(self.layers[:index]):
+                Z = self._predicted(i, layer, Z, self._shapes[i])
+            yield Z
+
+    @staticmethod
+    def _predicted(
+        index: int, layer: Layer, X: FloatArray, shape: tuple[int, ...] | None
+    ) -> FloatArray:
+        with named(index, layer):
+            Z = layer.predict(X)
+        return check_output(index, layer, "predict", Z, len(X), shape)
+
+    def forward(self, X: FloatArray) -> Tape:
+        """Pass a mini-batch through the layers at training time."""
+        tape: Tape = []
+        for index, layer in enumerate(self.layers):
+            with named(index, layer):
+                result = layer.forward(X)
+            Z, memory = check_forward(index, layer, result)
+            Z = check_output(index, layer, "forward", Z, len(X), self._shapes[index])
+            tape.append((X, Z, memory))
+            X = Z
+        return tape
+
+    def backward(self, tape: Tape, dLdY: FloatArray, first: int = 0) -> list[list[FloatArray]]:
+        """Propagate the loss's derivative from the output down to layer `first`.
+
+        Parameters
+        ----------
+        tape : list
+            What `forward` returned. It is emptied, so that memory is free as early as can be.
+        dLdY : ndarray of shape (N, K)
+            The loss's derivative with respect to the network's output.
+        first : int
+            The lowest layer to reach; its dLdX is not computed.
+
+        Returns
+        -------
+        gradients : list of list of ndarray
+            For each layer the gradients of its learnables; none for layers below `first`.
+        """
+        gradients: list[list[FloatArray]] = [[] for _ in self.layers]
+        gradient: FloatArray | None = dLdY
+        for index in range(len(self.layers) - 1, first - 1, -1):
+            layer = self.layers[index]
+            X, Z, memory = tape.pop()
+            layer.needs_input_gradient = index > first
+            try:
+                with named(index, layer):
+                    result = layer.backward(X, Z, np.asarray(gradient), memory)
+                gradient, gradients[index] = check_gradients(index, layer, X, result)
+            finally:
+                layer.needs_input_gradient = True
+        tape.clear()
+        return gradients
+
+    def __repr__(self) -> str:
+        rows = [f"  {label(i, layer)}: {layer.description}" for i, layer in enumerate(self.layers)]
+        return "\n".join(["Network", *rows])
+
+
+def _check_in_place(index: int, layer: Layer, below: Layer) -> None:
+    """Check that a layer may write over the output of the layer below it."""
+    if isinstance(below, ImageInputLayer) and below.normalization == "none":
+        why = "passes the images on as they are: they would be changed"
+    elif below.backward_uses_output:
+        why = "needs its output for backward (Layer.backward_uses_output)"
+    else:
+        return
+    raise ValueError(f"{label(index, layer)} cannot work in place: {label(index - 1, below)} {why}")

@@ -1,0 +1,138 @@
+"""Arrays and a description in one file, in the safetensors format: nothing in it is executed.
+
+The file's metadata are ``format``, what the file holds and in which version; ``description``, for
+people; ``content``, JSON; and ``sha256`` over the content and the arrays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._core import __version__
+from .._support.typing import AnyArray
+from .._support.whole_files import write_whole
+
+
+def write_tensors(
+    path: str | os.PathLike[str],
+    kind: str,
+    tensors: Mapping[str, AnyArray],
+    content: Mapping[str, Any],
+    description: str,
+) -> None:
+    """Write a file that is whole or not there: a write that is cut off leaves an old file as it is.
+
+    Parameters
+    ----------
+    path : str or path
+        The file. A symbolic link is followed.
+    kind : str
+        What it holds, and in which version: ``"elulayer network 1"``.
+    tensors : mapping of str to ndarray
+        Numbers or booleans.
+    content : mapping
+        What JSON can hold.
+    description : str
+        For people.
+
+    Raises
+    ------
+    ImportError
+        If the package safetensors is not installed.
+    OSError
+        If the file cannot be written.
+    """
+    save = _safetensors("safetensors.numpy").save
+    arrays = {name: np.array(tensor, order="C") for name, tensor in tensors.items()}
+    text = json.dumps(content, allow_nan=False)
+    metadata = {
+        "format": kind,
+        "elulayer": __version__,
+        "description": description,
+        "content": text,
+        "sha256": _digest(text, arrays),
+    }
+    write_whole(path, save(arrays, metadata))
+
+
+def read_tensors(
+    path: str | os.PathLike[str], kind: str
+) -> tuple[dict[str, AnyArray], dict[str, Any]]:
+    """Read what `write_tensors` wrote.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    kind : str
+        What it must hold.
+
+    Returns
+    -------
+    tensors : dict of str to ndarray
+    content : dict
+
+    Raises
+    ------
+    ImportError
+        If the package safetensors is not installed.
+    OSError
+        If the file cannot be read.
+    ValueError
+        If the file is damaged or holds something else.
+    """
+    safetensors = _safetensors("safetensors")
+    path = Path(path).expanduser()
+    with path.open("rb"):  # an OSError of its own kind, with the path
+        pass
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except Exception as error:
+        # safetensors raises its own error, a TypeError for unknown dtypes, a KeyError, ...
+        raise ValueError(f"{path} is damaged or not a safetensors file: {error}") from error
+    found = metadata.get("format")
+    if found != kind:
+        what = f"holds {found!r}" if found else "was not written by elulayer"
+        raise ValueError(f"{path} {what}; {kind!r} is taken")
+    text = metadata.get("content", "")
+    if metadata.get("sha256") != _digest(text, tensors):
+        raise ValueError(f"{path} is damaged: its contents do not have the sum that stands in it")
+    try:
+        content: dict[str, Any] = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is damaged: its content is no JSON object")
+    return tensors, content
+
+
+def _digest(text: str, arrays: Mapping[str, AnyArray]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def require_safetensors() -> None:
+    """Raise an ImportError if the package safetensors is not installed."""
+    _safetensors("safetensors.numpy")
+
+
+def _safetensors(name: str) -> Any:
+    try:
+        return __import__(name, fromlist=["*"])
+    except ImportError as error:
+        raise ImportError(
+            "files of networks need the package safetensors: pip install 'elulayer[train]'"
+        ) from error

@@ -1,0 +1,42 @@
+"""The README's Python examples run, in their order."""
+
+import functools
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import elulayer as el
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.mark.skipif(not README.exists(), reason="the README is not beside the tests")
+def test_python_examples(monkeypatch, tmp_path):
+    """On fewer images and epochs than the README's, so that it takes a second."""
+    monkeypatch.chdir(tmp_path)  # some write files
+    load_digits = el.data.load_digits
+    monkeypatch.setattr(el.data, "load_digits", functools.partial(load_digits, n_train=1280))
+    quick = functools.partial(el.TrainingOptions, max_epochs=3, verbose=False)
+    monkeypatch.setattr(el, "TrainingOptions", quick)
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert len(blocks) >= 3
+    names = {}
+    for block in blocks:
+        if 'device="cuda"' in block:  # tests/test_gpu_arrays.py runs it
+            continue
+        exec(compile(block, str(README), "exec"), names)
+
+    assert names["accuracy"] > 0.7
+    x, alpha, dalpha = names["x"], names["alpha"], names["dalpha"]
+    expected = (np.where(x > 0, 0, np.expm1(x.astype(float))) * names["Z"]).sum(axis=(0, 2, 3))
+    np.testing.assert_allclose(dalpha, expected, rtol=1e-5)
+    assert names["dX"].shape == x.shape
+    assert alpha.shape == (20,)
+
+    own = names["LeakyReLULayer"]()
+    layers = [own if isinstance(layer, el.ELULayer) else layer for layer in names["layers"]]
+    network, info = el.train_network(names["X_train"], names["Y_train"], layers, quick("sgdm"))
+    assert info.loss[-1] < info.loss[0]
+    assert network.layers[3].alpha != own.alpha

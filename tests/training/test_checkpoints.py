@@ -1,0 +1,296 @@
+"""A run that is killed and resumed ends with the bits of one that was not."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import elulayer as el
+from shared.small_network import blobs, options, same, small_layers, values
+
+# Trains with a checkpoint at every iteration and dies in the middle: by the signal that cannot be
+# caught, sent from inside at a chosen moment.
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, {tests!r})
+import numpy as np
+import elulayer as el
+from elulayer.network import tensors
+from shared.small_network import blobs, options, small_layers
+
+folder, solver, when = sys.argv[1], sys.argv[2], sys.argv[3]
+replace = os.replace
+
+def die(*ignored):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def at_iteration(progress):
+    if when == f"iteration {{progress.iteration}}":
+        die()
+
+def die_while_writing(source, target):
+    if when == f"writing {{os.path.basename(target)}}":
+        die()
+    return replace(source, target)
+
+os.replace = die_while_writing
+X, Y = blobs()
+run = el.TrainingOptions(
+    solver, max_epochs=4, mini_batch_size=16, seed=0, verbose=False, shuffle="every-epoch",
+    checkpoint_path=folder, checkpoint_frequency=2, checkpoint_frequency_unit="iteration",
+    validation_data=(X[:9], Y[:9]), validation_frequency=3, output_network="best-validation-loss",
+    output_fcn=at_iteration,
+)
+el.train_network(X, Y, small_layers(), run, resume=folder)
+"""
+
+
+def long_run(folder, solver="sgdm", **changes):
+    X, Y = blobs()
+    return el.TrainingOptions(
+        solver, max_epochs=4, mini_batch_size=16, seed=0, verbose=False, shuffle="every-epoch",
+        checkpoint_path=folder, checkpoint_frequency=2, checkpoint_frequency_unit="iteration",
+        validation_data=(X[:9], Y[:9]), validation_frequency=3,
+        output_network="best-validation-loss", **changes,
+    )  # fmt: skip
+
+
+def everything(network, record):
+    arrays = values(network.layers)
+    arrays += [np.copy(getattr(layer, name)) for layer in network.layers for name in layer.state]
+    columns = ("epoch", "loss", "accuracy", "validation_loss", "validation_accuracy")
+    return arrays + [np.nan_to_num(getattr(record, name), nan=-1) for name in columns]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX's")
+@pytest.mark.parametrize(
+    ("solver", "moments"),
+    [
+        ("sgdm", ["iteration 1", "iteration 7"]),
+        ("adam", ["iteration 2", "iteration 5", "iteration 12", "iteration 20"]),
+        ("rmsprop", ["writing checkpoint-00000006.safetensors", "iteration 19"]),
+    ],
+)
+def test_killed_runs_end_with_the_same_bits(tmp_path, solver, moments):
+    """At an epoch's end, inside one, before the first checkpoint, and while one is written."""
+    code = KILLED.format(tests=str(Path(__file__).parents[1]))
+    for when in moments:
+        command = [sys.executable, "-W", "error", "-c", code, str(tmp_path), solver, when]
+        killed = subprocess.run(command, capture_output=True, text=True)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        parts = list(tmp_path.glob(".*.part"))
+        assert len(parts) == when.startswith("writing")
+    X, Y = blobs()
+    resumed = el.train_network(X, Y, small_layers(), long_run(tmp_path, solver), resume=tmp_path)
+    (tmp_path / "whole").mkdir()
+    whole = el.train_network(X, Y, small_layers(), long_run(tmp_path / "whole", solver))
+    assert len(whole[1].loss) == 20
+    assert same(everything(*resumed), everything(*whole))
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_from_every_checkpoint(tmp_path):
+    X, Y = blobs()
+    whole = everything(*el.train_network(X, Y, small_layers(), long_run(tmp_path)))
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == [
+        f"checkpoint-{i:08d}.safetensors" for i in range(2, 21, 2)
+    ]
+    for file in files:
+        again = el.train_network(X, Y, small_layers(), long_run(tmp_path), resume=file)
+        assert same(everything(*again), whole), file.name
+
+
+def test_epochs_are_the_default_unit(tmp_path):
+    el.train_network(*blobs(), small_layers(), options(checkpoint_path=tmp_path))
+    assert [file.name for file in sorted(tmp_path.iterdir())] == [
+        f"checkpoint-{i:08d}.safetensors" for i in (5, 10, 15, 20)
+    ]
+
+
+def test_a_finished_run_can_get_more_epochs(tmp_path):
+    X, Y = blobs()
+    el.train_network(X, Y, small_layers(), options(checkpoint_path=tmp_path, max_epochs=2))
+    more = el.train_network(X, Y, small_layers(), options(max_epochs=3), resume=tmp_path)
+    whole = el.train_network(X, Y, small_layers(), options(max_epochs=3))
+    assert same(everything(*more), everything(*whole))
+
+
+def test_more_epochs_with_validation(tmp_path):
+    """The trial at the end of the first part is not one of the whole run's."""
+    X, Y = blobs()
+    trials = {
+        "validation_data": (X[:9], Y[:9]),
+        "validation_frequency": 4,
+        "output_network": "best-validation-loss",
+    }
+    run = options(checkpoint_path=tmp_path, max_epochs=2, **trials)
+    _, first = el.train_network(X, Y, small_layers(), run)
+    assert not np.isnan(first.validation_loss[-1])
+    more = el.train_network(X, Y, small_layers(), options(max_epochs=3, **trials), resume=tmp_path)
+    whole = el.train_network(X, Y, small_layers(), options(max_epochs=3, **trials))
+    assert same(everything(*more), everything(*whole))
+    again = el.train_network(X, Y, small_layers(), options(max_epochs=2, **trials), resume=tmp_path)
+    assert again[1].validation_loss[-1] == first.validation_loss[-1]
+
+
+def test_patience_that_has_ended_stays_ended(tmp_path):
+    X, Y = blobs()
+    wrong = (X[:30], np.random.default_rng(0).permutation(Y[:30]))
+    run = {
+        "max_epochs": 50, "validation_data": wrong, "validation_frequency": 1,
+        "validation_patience": 4,
+    }  # fmt: skip
+    saving = {
+        "checkpoint_path": tmp_path,
+        "checkpoint_frequency": 1,
+        "checkpoint_frequency_unit": "iteration",
+    }
+    stopped = el.train_network(X, Y, small_layers(), options(**run, **saving))
+    again = el.train_network(X, Y, small_layers(), options(**run), resume=tmp_path)
+    assert again[1].stopped_by == "validation_patience"
+    assert same(everything(*stopped), everything(*again))
+
+
+class Dropout(el.Layer):
+    """Draws at training time, from a generator of its own."""
+
+    def __init__(self):
+        self.rng = np.random.default_rng(0)
+
+    def arguments(self):
+        return {}
+
+    def predict(self, X):
+        return X
+
+    def forward(self, X):
+        kept = (self.rng.random(X.shape) < 0.8).astype(X.dtype)
+        return X * kept, kept
+
+    def backward(self, X, Z, dLdZ, memory):
+        return dLdZ * memory
+
+
+def test_layers_that_draw(tmp_path):
+    X, Y = blobs()
+    saving = {
+        "checkpoint_path": tmp_path,
+        "checkpoint_frequency": 3,
+        "checkpoint_frequency_unit": "iteration",
+    }
+    whole = el.train_network(X, Y, small_layers(Dropout()), options(**saving))
+    for file in sorted(tmp_path.iterdir()):
+        again = el.train_network(X, Y, small_layers(Dropout()), options(), resume=file)
+        assert same(everything(*again), everything(*whole)), file.name
+
+
+def test_scalar_learnables(tmp_path):
+    X, Y = blobs()
+    layers = small_layers(shared=True)
+    whole = el.train_network(X, Y, layers, options(checkpoint_path=tmp_path))
+    assert whole[0].layers[3].alpha.dtype == np.float32
+    file = tmp_path / "checkpoint-00000010.safetensors"
+    again = el.train_network(X, Y, layers, options(), resume=file)
+    assert same(everything(*again), everything(*whole))
+
+
+def test_a_new_run_does_not_write_among_the_checkpoints_of_another(tmp_path):
+    X, Y = blobs()
+    run = options(checkpoint_path=tmp_path, max_epochs=1, seed=None)
+    el.train_network(X, Y, small_layers(), run)
+    with pytest.raises(ValueError, match="holds checkpoints of an earlier run: resume from it, or"):
+        el.train_network(X, Y, small_layers(), run)
+
+
+def test_what_cannot_be_saved_is_told_before_the_run(tmp_path):
+    X, Y = blobs()
+    calls = []
+    run = options(checkpoint_path=tmp_path, output_fcn=calls.append)
+    with pytest.raises(TypeError, match="classes of dtype object cannot be saved"):
+        el.train_network(X, Y.astype(object), small_layers(), run)
+    assert calls == []
+
+
+def test_an_iterable_goes_on_in_its_own_order(tmp_path):
+    X, Y = blobs()
+    batches = [(X[i : i + 16], Y[i : i + 16]) for i in range(0, 80, 16)]
+    run = {
+        "checkpoint_path": tmp_path,
+        "checkpoint_frequency": 7,
+        "checkpoint_frequency_unit": "iteration",
+    }
+    whole = el.train_network(batches, None, small_layers(), options(**run))
+    file = tmp_path / "checkpoint-00000007.safetensors"
+    again = el.train_network(batches, None, small_layers(), options(), resume=file)
+    assert same(everything(*again), everything(*whole))
+
+
+def test_time_goes_on(tmp_path):
+    X, Y = blobs()
+    _, first = el.train_network(X, Y, small_layers(), options(checkpoint_path=tmp_path))
+    run = options(max_epochs=5)
+    _, second = el.train_network(X, Y, small_layers(), run, resume=tmp_path)
+    assert np.array_equal(second.time[:20], first.time)
+    assert np.all(np.diff(second.time) > 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"initial_learn_rate": 0.02}, r"run with initial_learn_rate 0\.01, not 0\.02"),
+        ({"mini_batch_size": 8}, "run with mini_batch_size 16, not 8"),
+        ({"seed": 1}, "run with seed 0, not 1"),
+        ({"gradient_threshold": 2}, r"run with gradient_threshold 'infinity', not 2\.0"),
+    ],
+)
+def test_other_options_are_refused(tmp_path, changes, message):
+    X, Y = blobs()
+    el.train_network(X, Y, small_layers(), options(checkpoint_path=tmp_path, max_epochs=1))
+    with pytest.raises(ValueError, match=message):
+        el.train_network(X, Y, small_layers(), options(**changes), resume=tmp_path)
+
+
+def test_other_data_and_layers_are_refused(tmp_path):
+    X, Y = blobs()
+    el.train_network(X, Y, small_layers(), options(checkpoint_path=tmp_path, max_epochs=1))
+    with pytest.raises(ValueError, match="belongs to a run with other data"):
+        el.train_network(X[:60], Y[:60], small_layers(), options(), resume=tmp_path)
+    with pytest.raises(ValueError, match="belongs to a run with other data"):
+        el.train_network(1 - X, Y, small_layers(), options(), resume=tmp_path)
+    with pytest.raises(ValueError, match="belongs to a run with other classes"):
+        el.train_network(X, Y + 1, small_layers(), options(), resume=tmp_path)
+    with pytest.raises(ValueError, match="belongs to a run with other layers"):
+        el.train_network(X, Y, small_layers(learnable=False), options(), resume=tmp_path)
+
+
+def test_other_validation_data_and_fewer_epochs_are_refused(tmp_path):
+    X, Y = blobs()
+    run = {"validation_data": (X[:9], Y[:9])}
+    el.train_network(X, Y, small_layers(), options(checkpoint_path=tmp_path, max_epochs=3, **run))
+    with pytest.raises(ValueError, match="belongs to a run with other validation data"):
+        el.train_network(X, Y, small_layers(), options(), resume=tmp_path)
+    with pytest.raises(ValueError, match="is of epoch 3; max_epochs must be at least that, not 1"):
+        el.train_network(X, Y, small_layers(), options(max_epochs=1, **run), resume=tmp_path)
+
+
+def test_wrong_files_are_refused(tmp_path):
+    X, Y = blobs()
+    network, _ = el.train_network(
+        X, Y, small_layers(), options(checkpoint_path=tmp_path, max_epochs=1)
+    )
+    (file,) = tmp_path.iterdir()
+    el.save_network(network, tmp_path / "network.safetensors")
+    with pytest.raises(ValueError, match="holds 'elulayer network 1'; 'elulayer checkpoint 1' is"):
+        el.train_network(X, Y, small_layers(), options(), resume=tmp_path / "network.safetensors")
+    data = bytearray(file.read_bytes())
+    data[-100] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(ValueError, match=r"is damaged.*; an earlier checkpoint may be whole"):
+        el.train_network(X, Y, small_layers(), options(), resume=tmp_path)
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        el.train_network(X, Y, small_layers(), options(), resume=tmp_path / "nothing")
