@@ -165,7 +165,7 @@ def test_in_place_on_the_images_themselves_after_zero_centring():
     with pytest.raises(
         ValueError,
         match=r"layers\[1\] \(ELULayer\) cannot work in place: layers\[0\] \(ImageInputLayer\) "
-        "passes the images on",
+        "passes its input on",
     ):
         el.train_network(X, Y, row, options(shuffle="never"))
 

@@ -56,6 +56,12 @@ class Layer:
         False promises that `forward` returns an array of its own, neither X nor a view of it nor
         kept in memory, and that `backward` does not read Z. Only then may the layer above work in
         place, as `ELULayer` can, and write over Z.
+    in_place : bool
+        True says that `forward` writes Z over X, for which the layer below must promise that its
+        backward does not use its output.
+    keeps_statistics : bool
+        True says that `forward` has kept in `state` what `after_training` would compute anew: where
+        the training options ask for moving statistics, `after_training` is not called.
     """
 
     name: str = ""
@@ -66,6 +72,8 @@ class Layer:
     l2_factors: dict[str, float]
     needs_input_gradient: bool = True
     backward_uses_output: bool = True
+    in_place: bool = False
+    keeps_statistics: bool = False
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Create the layer with dictionaries of factors that no other layer shares."""

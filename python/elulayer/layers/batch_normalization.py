@@ -50,6 +50,7 @@ class BatchNormalizationLayer(Layer):
     learnables: ClassVar[tuple[str, ...]] = ("scale", "offset")
     state: ClassVar[tuple[str, ...]] = ("mean", "variance")
     backward_uses_output: bool = False
+    keeps_statistics: bool = True
     scale: FloatArray | None = None
     offset: FloatArray | None = None
     mean: FloatArray | None = None

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from .._support.checks import integer
 from .._support.process import one_blas_thread
 from .._support.typing import AnyArray, FloatArray
-from ..layers import ClassificationLayer, ELULayer, ImageInputLayer, Layer
+from ..layers import ClassificationLayer, ImageInputLayer, Layer
 from ..layers.contract import (
     check_definition,
     check_forward,
@@ -74,7 +74,7 @@ class Network:
         for index, layer in enumerate(self.layers[1:-1], start=1):
             if isinstance(layer, (ImageInputLayer, ClassificationLayer)):
                 raise ValueError(f"{label(index, layer)} can only be the first or the last layer")
-            if isinstance(layer, ELULayer) and layer.in_place:
+            if layer.in_place:
                 _check_in_place(index, layer, self.layers[index - 1])
         if self.classes is not None and self.classes.ndim != 1:
             raise ValueError(f"classes must have shape (K,), not {self.classes.shape}")
@@ -136,7 +136,7 @@ class Network:
         RuntimeError
             If a layer has no values yet.
         """
-        images = self.as_images(X)
+        images = Images(X, self.input_layer.input_shape)
         size = integer("batch_size", batch_size)
         batches = (images[i : i + size] for i in range(0, max(len(images), 1), size))
         with one_blas_thread():
@@ -169,10 +169,6 @@ class Network:
             raise FloatingPointError(f"the network's output is NaN for {unclear} of the images")
         labels: AnyArray = self.classes[probabilities.argmax(axis=1)]
         return labels
-
-    def as_images(self, X: npt.ArrayLike) -> Images:
-        """Check images that the network is to take."""
-        return Images(X, self.input_layer.input_shape)
 
     def inputs(self, index: int, batches: Iterable[FloatArray]) -> Iterator[FloatArray]:
         """Yield what reaches layer `index` at prediction, one mini-batch after the other."""
@@ -241,10 +237,8 @@ class Network:
 
 def _check_in_place(index: int, layer: Layer, below: Layer) -> None:
     """Check that a layer may write over the output of the layer below it."""
-    if isinstance(below, ImageInputLayer) and below.normalization == "none":
-        why = "passes the images on as they are: they would be changed"
-    elif below.backward_uses_output:
-        why = "needs its output for backward (Layer.backward_uses_output)"
-    else:
-        return
-    raise ValueError(f"{label(index, layer)} cannot work in place: {label(index - 1, below)} {why}")
+    if below.backward_uses_output:
+        raise ValueError(
+            f"{label(index, layer)} cannot work in place: {label(index - 1, below)} passes its "
+            "input on, or needs its output for backward (Layer.backward_uses_output)"
+        )

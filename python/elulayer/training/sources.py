@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._support.typing import AnyArray, FloatArray
-from ..network import Network
+from ..network.images import Images
 
 Codes = npt.NDArray[np.intp]
 Batch = tuple[FloatArray, Codes]
@@ -23,8 +23,8 @@ class ArraySource:
 
     Parameters
     ----------
-    network : Network
-        Whose input the images are.
+    image_shape : tuple of int
+        (C, H, W).
     X, Y : array-like
         As `train_network` takes them.
     classes : ndarray, optional
@@ -32,9 +32,13 @@ class ArraySource:
     """
 
     def __init__(
-        self, network: Network, X: npt.ArrayLike, Y: npt.ArrayLike, classes: AnyArray | None
+        self,
+        image_shape: tuple[int, ...],
+        X: npt.ArrayLike,
+        Y: npt.ArrayLike,
+        classes: AnyArray | None,
     ) -> None:
-        self._images = network.as_images(X)
+        self._images = Images(X, image_shape)
         labels = _labels(Y)
         if len(labels) != len(self._images):
             raise ValueError(f"X holds {len(self._images)} images, but Y {len(labels)} labels")
@@ -98,17 +102,19 @@ class IterableSource:
 
     Parameters
     ----------
-    network : Network
-        Whose input the images are.
+    image_shape : tuple of int
+        (C, H, W).
     batches : iterable of (X, Y)
         Each X and Y as `train_network` takes them.
     classes : ndarray, optional
         The classes; without them one pass over the iterable collects the labels.
     """
 
-    def __init__(self, network: Network, batches: Iterable[Any], classes: AnyArray | None) -> None:
+    def __init__(
+        self, image_shape: tuple[int, ...], batches: Iterable[Any], classes: AnyArray | None
+    ) -> None:
         _refuse_iterator("X", batches)
-        self._network = network
+        self._image_shape = image_shape
         self._iterable = batches
         self.classes = (
             _distinct([_labels(Y) for _, Y in self._pairs()]) if classes is None else classes
@@ -121,12 +127,12 @@ class IterableSource:
     def images(self, size: int) -> Iterator[FloatArray]:
         """Yield all images in their order."""
         for X, _ in self._pairs():
-            yield self._network.as_images(X)[:]
+            yield Images(X, self._image_shape)[:]
 
     def batches(self, size: int, order: object = None, skip: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, as they come, without the first `skip`."""
         for X, Y in islice(self._pairs(), skip, None):
-            images, labels = self._network.as_images(X), _labels(Y)
+            images, labels = Images(X, self._image_shape), _labels(Y)
             if len(labels) != len(images):
                 raise ValueError(f"a batch holds {len(images)} images, but {len(labels)} labels")
             # A copy: the iterable may fill the same array again while this batch waits.
@@ -182,23 +188,25 @@ class _SizedZipped(_Zipped):
 Source = ArraySource | IterableSource
 
 
-def make_source(network: Network, X: Any, Y: Any = None, classes: AnyArray | None = None) -> Source:
+def make_source(
+    image_shape: tuple[int, ...], X: Any, Y: Any = None, classes: AnyArray | None = None
+) -> Source:
     """Make the source that fits what was given as X and Y."""
     if Y is None:
         if not isinstance(X, Iterable) or hasattr(X, "__array__"):
             raise TypeError(
                 f"without Y, X must be an iterable of batches (X, Y), not {type(X).__name__}"
             )
-        return IterableSource(network, X, classes)
+        return IterableSource(image_shape, X, classes)
     if _is_array_like(X):
-        return ArraySource(network, X, Y, classes)
+        return ArraySource(image_shape, X, Y, classes)
     if not isinstance(X, Iterable) or not isinstance(Y, Iterable) or isinstance(Y, np.ndarray):
         raise TypeError(
             "X and Y must both be arrays or both be iterables of batches, "
             f"not {type(X).__name__} and {type(Y).__name__}"
         )
     pair = _SizedZipped if isinstance(X, Sized) and isinstance(Y, Sized) else _Zipped
-    return IterableSource(network, pair(X, Y), classes)
+    return IterableSource(image_shape, pair(X, Y), classes)
 
 
 def _refuse_iterator(name: str, value: object) -> None:

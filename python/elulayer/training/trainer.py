@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from .._support.process import keep_freed_memory, one_blas_thread
 from .._support.typing import FloatArray
-from ..layers import BatchNormalizationLayer, Layer
+from ..layers import Layer
 from ..layers.contract import label
 from ..network import Network
 from ..network.files import set_values, values
@@ -88,7 +88,7 @@ def train_network(
     if not isinstance(options, TrainingOptions):
         raise TypeError(f"options must be TrainingOptions, not {type(options).__name__}")
     network = copy.deepcopy(Network(layers))
-    source = make_source(network, X, Y, _sorted_classes(classes))
+    source = make_source(network.input_layer.input_shape, X, Y, _sorted_classes(classes))
     network.classes = source.classes
     shuffling, initial = (
         np.random.default_rng(seed) for seed in np.random.SeedSequence(options.seed).spawn(2)
@@ -122,9 +122,10 @@ class _Trainer:
         self.validation = None
         if options.validation_data is not None:
             data = options.validation_data
+            shape = self.network.input_layer.input_shape
             X, Y = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
             try:
-                self.validation = make_source(self.network, X, Y, self.network.classes)
+                self.validation = make_source(shape, X, Y, self.network.classes)
             except (TypeError, ValueError) as error:
                 raise type(error)(f"validation_data: {error}") from error
         self.functions: list[OutputFunction] = list(options.output_fcn)  # type: ignore[arg-type]
@@ -154,11 +155,7 @@ class _Trainer:
                 set_values(self.network.layers, self.run.best)
             moving = self.options.batch_normalization_statistics == "moving"
             self._hooks(
-                lambda layer: (
-                    None
-                    if moving and isinstance(layer, BatchNormalizationLayer)
-                    else layer.after_training
-                )
+                lambda layer: None if moving and layer.keeps_statistics else layer.after_training
             )
         if self.options.verbose:
             print(table.rule, flush=True)
