@@ -78,8 +78,7 @@ bench-native: $(VENV)/.installed-bench
 
 bench: $(VENV)/.installed-bench
 	@$(MAKE) bench-native || echo "The native benchmarks are left out: see the message above." >&2
-	native=bench/results/native-$$($(BIN)/python -c 'import elulayer; print(elulayer.cpu_info().active)').json; \
-	  test -e $$native && set -- --native $$native; $(BIN)/python bench/compare.py "$$@" $(ARGS)
+	$(BIN)/python bench/compare.py $(ARGS)
 
 bench-compilers: $(VENV)/.installed-bench
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python bench/compilers.py $(ARGS)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import statistics
-from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
 
 from peers import PEERS
+from record import RAW
 from workloads import ARRAYS_MOVED
 
 # Names of bench/native's copies between two arrays.
 NATIVE = re.compile(
     r"copy/float(?P<bits>\d+)/size:(?P<size>\d+)/(?P<stores>ordinary|streaming)"
-    r"/num_threads:(?P<threads>\d+)\b"
+    r"/num_threads:(?P<threads>\d+)"
 )
 
 
@@ -36,40 +34,27 @@ class NativeCopy:
     ceiling: Ceiling
 
 
-def read_native(path):
-    """Read the copies of a JSON file of bench/native (Google Benchmark's format)."""
-    try:
-        entries = json.loads(Path(path).read_text())["benchmarks"]
-    except (OSError, ValueError, KeyError) as error:
-        raise SystemExit(f"{path} is not JSON output of bench/native: {error!r}") from None
-    rates, medians = defaultdict(list), {}
-    for entry in entries:
-        match = NATIVE.match(entry["name"])
-        if not match or "bytes_per_second" not in entry:
-            continue
-        key = tuple(match.group("bits", "size", "stores", "threads"))
-        if entry.get("aggregate_name") == "median":
-            medians[key] = entry["bytes_per_second"]
-        elif entry.get("run_type") != "aggregate":
-            rates[key].append(entry["bytes_per_second"])
+def read_native(instruction_set):
+    """Return the copies of the last run of bench/native_table.py; none where there was no run."""
+    path = RAW / "native.json"
+    if not path.exists():
+        return []
     copies = []
-    for key in {**rates, **medians}:
-        bits, size, stores, threads = key
-        rate = medians.get(key) or statistics.median(rates[key])
-        plural = "" if threads == "1" else "s"
-        source = f"bench/native, {stores} stores, {threads} thread{plural}, in another run"
-        array_bytes = int(size) * int(bits) // 8
-        copies.append(NativeCopy(array_bytes, int(threads), Ceiling(rate / 1e9, source)))
-    if not copies:
-        raise SystemExit(f"{path} has no copy in the names of bench/native")
+    for name, ns in json.loads(path.read_text())["ns_per_element"].get(instruction_set, {}).items():
+        if match := NATIVE.fullmatch(name):
+            bits, size, threads = (int(match[group]) for group in ("bits", "size", "threads"))
+            plural = "" if threads == 1 else "s"
+            stores = f"{match['stores']} stores, {threads} thread{plural}"
+            ceiling = Ceiling(bits / 4 / ns, f"bench/native, {stores}, in another run")
+            copies.append(NativeCopy(size * bits // 8, threads, ceiling))
     return copies
 
 
 def find_ceiling(measured, native, threads):
     """Return the fastest copy for one workload, None where there is none.
 
-    Candidates are the copies of `measured` and those of the file `native` whose arrays are as large
-    (within a tenth) and that used no more than `threads`.
+    Candidates are the copies of `measured` and those of `native` whose arrays are as large (within
+    a tenth) and that used no more than `threads`.
     """
     array_bytes = measured["workload"]["array_bytes"]
     candidates = [

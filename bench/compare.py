@@ -4,17 +4,17 @@ Every peer's results are checked before it is timed. Peers run in turn, one call
 the same round, each in a process of its own with the same number of threads; medians of the rounds
 are compared.
 
-    python bench/compare.py [--quick] [--rounds 15] [--threads N] [--native FILE] [--results DIR]
+    python bench/compare.py [--quick] [--rounds 15] [--threads N] [--results DIR]
 
-Prints Markdown tables and writes them to bench/results/compare.md, every number with a description
-of the machine to compare.json, and the plot of the throughput to docs/throughput.png. A peer that
-is not installed is left out and named. The peers are in peers.py, the arrays in workloads.py.
+Prints Markdown tables and writes them to bench/results/compare.md, every number to
+bench/raw/compare.json, and the plot of the throughput to docs/throughput.png. The native copies of
+bench/raw/native.json are candidates for the ceiling. A peer that is not installed is left out and
+named. The peers are in peers.py, the arrays in workloads.py.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import sys
@@ -31,6 +31,7 @@ from accuracy import Exact
 from ceiling import find_ceiling, read_native
 from peers import PEERS
 from plot import draw_throughput
+from record import publish
 from report import markdown
 from worker import PeerError, Worker
 from workloads import SCALAR_ALPHA, Workload, make_arrays, quick_workloads, workloads
@@ -57,16 +58,10 @@ def parse_arguments():
     parser.add_argument("--threads", type=int, default=machine.usable_processors())
     parser.add_argument("--peers", help="keys of peers.py, with commas; default: all")
     parser.add_argument(
-        "--native",
-        type=Path,
-        metavar="FILE",
-        help="JSON output of bench/native, whose copies are candidates for the ceiling",
-    )
-    parser.add_argument(
         "--results",
         type=Path,
         metavar="DIR",
-        help="for all files; default: bench/results and docs, or build/compare with --quick",
+        help="for all files; default: bench/ and docs/, or build/compare with --quick",
     )
     args = parser.parse_args()
     if args.rounds is None:
@@ -245,8 +240,8 @@ def measure_memory(workload, measured, threads):
 
 def compare(args):
     """Run everything and return what compare.json holds."""
-    native = read_native(args.native) if args.native else []
     details = machine.describe()
+    native = read_native(details["instruction_set"])
     load = details["load_average"][0]
     if load > BUSY:
         print(f"Load average {load:.2f}: others use the machine, too.", file=sys.stderr)
@@ -267,23 +262,32 @@ def compare(args):
         "threads": args.threads,
         "rounds": args.rounds,
         "quick": args.quick,
-        "native": args.native.name if args.native else None,
         "libraries": {PEERS[key].library: version for key, version in versions.items() if version},
         "workloads": results,
     }
 
 
+def figures(results):
+    """Return the median milliseconds of the arrays' tables, copies left out."""
+    return {
+        f"{measured['workload']['title']}: {task}, ms": {
+            key: round(peer["tasks"][task]["median_ns"] / 1e6, 4)
+            for key, peer in measured["peers"].items()
+            if task in peer["tasks"] and PEERS[key].function != "copy"
+        }
+        for measured in results["workloads"]
+        if measured["workload"]["kind"] == "arrays"
+        for task in measured["workload"]["tasks"]
+    }
+
+
 def write(results, args):
     """Write and print the results; say where elulayer itself is missing."""
-    default = ROOT / "build" / "compare" if args.quick else ROOT / "bench" / "results"
-    folder = args.results or default
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = args.results or (ROOT / "build" / "compare" if args.quick else None)
     text = markdown(results)
-    (folder / "compare.md").write_text(text)
-    (folder / "compare.json").write_text(json.dumps(results, indent=1) + "\n")
+    publish("compare", text, results, figures(results), folder)
     print(text, end="")
-    published = not args.results and not args.quick
-    draw_throughput(results, (ROOT / "docs" if published else folder) / "throughput.png")
+    draw_throughput(results, (folder or ROOT / "docs") / "throughput.png")
     for measured in results["workloads"]:
         if "elulayer" in measured["left_out"]:
             title = measured["workload"]["title"]

@@ -3,20 +3,21 @@
     python bench/compilers.py [--rounds 9] [--results DIR]
 
 Builds the native benchmarks (bench/native, with Google Benchmark) with both compilers, and runs the
-arrays that are in cache on one thread. Writes compilers.md: medians of the rounds, as ratios.
+arrays that are in cache on one thread. Writes medians of the rounds, as ratios, to
+bench/results/compilers.md, and all times to bench/raw/compilers.json.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
 import subprocess
 from pathlib import Path
 
 import elulayer as el
 import machine
+from native_table import run
+from record import publish
 
 ROOT = Path(__file__).parent.parent
 COMPILERS = ("g++", "clang++")
@@ -40,23 +41,6 @@ def build(compiler):
     return folder / "bench/native/elu_benchmark"
 
 
-def time_once(program, isa):
-    """Nanoseconds per element by the benchmark's name."""
-    output = subprocess.run(
-        [
-            program,
-            f"--benchmark_filter={FILTER}",
-            "--benchmark_min_time=0.05",
-            "--benchmark_format=json",
-        ],
-        env=dict(os.environ, ELULAYER_ISA=isa),
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    return {run["name"]: run["ns_per_element"] for run in json.loads(output)["benchmarks"]}
-
-
 def row(name):
     """Name a benchmark as the table does."""
     function, dtype, size, *_ = name.split("/")
@@ -66,15 +50,16 @@ def row(name):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results")
+    parser.add_argument("--results", type=Path, metavar="DIR", help="for the table and the numbers")
     arguments = parser.parse_args()
     programs = {compiler: build(compiler) for compiler in COMPILERS}
     times = {}
     for _ in range(arguments.rounds):
         for isa in el.cpu_info().usable:
             for compiler, program in programs.items():
-                for name, ns in time_once(program, isa).items():
-                    times.setdefault((row(name), isa), {}).setdefault(compiler, []).append(ns)
+                for entry in run(program, isa, FILTER, "--benchmark_min_time=0.05"):
+                    by_compiler = times.setdefault((row(entry["name"]), isa), {})
+                    by_compiler.setdefault(compiler, []).append(entry["ns_per_element"])
     isas = el.cpu_info().usable
     lines = ["| | " + " | ".join(isas) + " |", "|---" * (len(isas) + 1) + "|"]
     worst = 0.0
@@ -97,9 +82,14 @@ def main():
         f"in turn; {' and '.join(versions)}; {about['processor']}, {about['usable_processors']} "
         f"processors, load {about['load_average'][0]:.1f} at the end.",
     ]
-    arguments.results.mkdir(parents=True, exist_ok=True)
     text = "\n".join(lines) + "\n"
-    (arguments.results / "compilers.md").write_text(text)
+    results = {
+        "machine": about,
+        "libraries": dict(zip(COMPILERS, versions, strict=True)),
+        "ns_per_element": {f"{what}, {isa}": found for (what, isa), found in times.items()},
+    }
+    figures = {"clang's time as a multiple of g++'s": {"worst": round(worst, 2)}}
+    publish("compilers", text, results, figures, arguments.results)
     print(text)
 
 

@@ -5,16 +5,15 @@
 Every result is checked against torch in float64 before anything is timed. Then all contenders run
 in turn in each round, timed by CUDA events while the device has a queue of work, on sets of arrays
 that together exceed its L2 cache; medians of the rounds are compared. Prints Markdown tables and
-writes them to bench/results/gpu-<device>.md, every number to gpu-<device>.json. It needs torch and
-an elulayer with the CUDA unit. A target that is missed does not change the exit status; a wrong
-result does, or a contender of elulayer that fails.
+writes them to bench/results/gpu-<device>.md, every number to bench/raw/gpu-<device>.json. It needs
+torch and an elulayer with the CUDA unit. A target that is missed does not change the exit status; a
+wrong result does, or a contender of elulayer that fails.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import json
 import math
 import os
 import re
@@ -26,6 +25,7 @@ from pathlib import Path
 from gpu_contenders import Bench, first_line, make_composition
 from gpu_report import markdown, target_rows
 from gpu_workloads import quick_workloads, workloads
+from record import publish
 
 ROOT = Path(__file__).parent.parent
 # What the device does while the calls to be timed are put into its queue.
@@ -158,13 +158,13 @@ def parse_arguments(arguments=None):
         "--results",
         type=Path,
         metavar="DIR",
-        help="default: bench/results, or build/gpu with --quick",
+        help="for all files; default: bench/, or build/gpu with --quick",
     )
     args = parser.parse_args(arguments)
     if args.budget <= 0:
         parser.error("--budget is more than 0")
-    if args.results is None:
-        args.results = ROOT / "build" / "gpu" if args.quick else ROOT / "bench" / "results"
+    if args.results is None and args.quick:
+        args.results = ROOT / "build" / "gpu"
     return args
 
 
@@ -221,11 +221,11 @@ def measure_all(torch, el, results, args, end):
 def write(results, args):
     """Write the files of results; return the text."""
     results["targets"] = target_rows(results["cases"])
-    args.results.mkdir(parents=True, exist_ok=True)
-    path = args.results / f"gpu-{slug(results['machine']['device'])}"
     text = markdown(results)
-    path.with_suffix(".md").write_text(text)
-    path.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n")
+    figures = {}
+    for target in results["targets"]:
+        figures.setdefault(target["case"], {})[target["what"]] = target["value"]
+    publish(f"gpu-{slug(results['machine']['device'])}", text, results, figures, args.results)
     return text
 
 

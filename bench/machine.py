@@ -16,7 +16,7 @@ SYSTEM = Path("/sys/devices/system/cpu")
 def describe():
     """Describe the machine, Python and the build of elulayer, ready for JSON.
 
-    What cannot be found out is an empty string, an empty list or None.
+    What cannot be found out is an empty string or None.
     """
     import elulayer as el
 
@@ -67,12 +67,13 @@ def cores():
 
 
 def caches():
-    """List the first processor's caches, such as ``L3 Unified 32768K (CPUs 0-1)``."""
+    """Name the first processor's caches for data, such as ``L3 Unified 32768K (CPUs 0-1)``."""
     found = []
     for index in sorted(SYSTEM.glob("cpu0/cache/index[0-9]*")):
         level, kind, size = (text(index / name) for name in ("level", "type", "size"))
-        found.append(f"L{level} {kind} {size} (CPUs {text(index / 'shared_cpu_list')})")
-    return found
+        if kind != "Instruction":
+            found.append(f"L{level} {kind} {size} (CPUs {text(index / 'shared_cpu_list')})")
+    return "; ".join(found)
 
 
 def compiler():

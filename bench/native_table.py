@@ -3,8 +3,8 @@
     python bench/native_table.py PROGRAM [--repetitions 9] [--min-time 0.05] [--results DIR]
 
 PROGRAM is elu_benchmark (bench/native). Each figure is a ratio of medians of repetitions that ran
-in random order in one process. Writes native-<instruction set>.json, the medians as Google
-Benchmark gives them, and native.md.
+in random order in one process. Writes bench/results/native.md, and the medians to
+bench/raw/native.json.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from pathlib import Path
 
 import elulayer as el
 import machine
-
-ROOT = Path(__file__).parent.parent
+from record import publish
 
 IN_CACHE = "size:65536/row:1x1x65536"
 SHORT = "size:39200"
@@ -31,6 +30,9 @@ FILTER = (
     rf"|^(elu|elu_backward)/float32/{LARGE}/(NCHW|NHWC).*/out_of_place/"
     rf"|^(copy|add)/float32/{LARGE}/(ordinary|streaming)/"
     r"|^(elu|elu_backward)/float32/size:524288/row.*/out_of_place/"
+)
+RECORDED = re.compile(
+    rf"elu(_backward)?/float32/({IN_CACHE}/|{LARGE}/NCHW).*|(copy|add)/float32/{LARGE}/streaming/.*"
 )
 
 
@@ -44,37 +46,35 @@ class Row:
     met: bool
 
 
-def run(program, isa, arguments, folder):
-    path = folder / f"native-{isa}.json"
-    command = [
+def run(program, isa, pattern, *options):
+    """Run the benchmarks that match; return Google Benchmark's entries."""
+    output = subprocess.run(
+        [program, f"--benchmark_filter={pattern}", "--benchmark_format=json", *options],
+        env=dict(os.environ, ELULAYER_ISA=isa),
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
+    return json.loads(output)["benchmarks"]
+
+
+def medians(program, isa, arguments):
+    """Return ns per element by the benchmark's name."""
+    print(f"{isa} ...", flush=True)
+    entries = run(
         program,
-        f"--benchmark_filter={FILTER}",
+        isa,
+        FILTER,
         f"--benchmark_repetitions={arguments.repetitions}",
         f"--benchmark_min_time={arguments.min_time}",
         "--benchmark_enable_random_interleaving=true",
         "--benchmark_report_aggregates_only=true",
-        f"--benchmark_out={path}",
-        "--benchmark_out_format=json",
-    ]
-    print(f"{isa} ...", flush=True)
-    environment = dict(os.environ, ELULAYER_ISA=isa)
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-    # The program's name without the folder that it was built in.
-    results = json.loads(path.read_text())
-    results["context"]["executable"] = Path(results["context"]["executable"]).name
-    results["benchmarks"] = [
-        entry for entry in results["benchmarks"] if entry.get("aggregate_name") == "median"
-    ]
-    path.write_text(json.dumps(results, indent=2) + "\n")
-    return medians(path)
-
-
-def medians(path):
-    """Read ns per element by the benchmark's name."""
-    found = {}
-    for entry in json.loads(path.read_text())["benchmarks"]:
-        found[entry["run_name"].removesuffix("/real_time")] = entry["ns_per_element"]
-    return found
+    )
+    return {
+        entry["run_name"].removesuffix("/real_time"): entry["ns_per_element"]
+        for entry in entries
+        if entry["aggregate_name"] == "median"
+    }
 
 
 def rows(by_isa):
@@ -132,13 +132,12 @@ def rows(by_isa):
             yield at_least(f"{function} in cache: {threads} threads against one", speedup, limit)
 
 
-def markdown(table, by_isa, repetitions):
+def markdown(table, by_isa, repetitions, about):
     best = next(iter(by_isa))
     lines = ["| what | measured | target | |", "|---|---|---|---|"]
     for row in table:
         lines.append(f"| {row.what} | {row.value:.2f} | {row.target} | {'' if row.met else 'no'} |")
     forward = by_isa[best][f"elu/float32/{IN_CACHE}/out_of_place/num_threads:1"]
-    about = machine.describe()
     lines += [
         "",
         f"float32 where nothing else is said; instruction set {best}, forward in cache "
@@ -149,20 +148,25 @@ def markdown(table, by_isa, repetitions):
     return "\n".join(lines) + "\n"
 
 
+def figures(by_isa):
+    """Return ns per element of some benchmarks, by instruction set."""
+    names = sorted(filter(RECORDED.match, next(iter(by_isa.values()))))
+    return {name: {isa: round(ns[name], 4) for isa, ns in by_isa.items()} for name in names}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program", type=Path)
     parser.add_argument("--repetitions", type=int, default=9)
     parser.add_argument("--min-time", type=float, default=0.05)
-    parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results")
+    parser.add_argument("--results", type=Path, metavar="DIR", help="for the table and the numbers")
     arguments = parser.parse_args()
-    arguments.results.mkdir(parents=True, exist_ok=True)
-    by_isa = {
-        isa: run(arguments.program.resolve(), isa, arguments, arguments.results)
-        for isa in el.cpu_info().usable
-    }
-    text = markdown(list(rows(by_isa)), by_isa, arguments.repetitions)
-    (arguments.results / "native.md").write_text(text)
+    program = arguments.program.resolve()
+    by_isa = {isa: medians(program, isa, arguments) for isa in el.cpu_info().usable}
+    about = machine.describe()
+    text = markdown(rows(by_isa), by_isa, arguments.repetitions, about)
+    results = {"machine": about, "ns_per_element": by_isa}
+    publish("native", text, results, figures(by_isa), arguments.results)
     print(text)
 
 

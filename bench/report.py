@@ -25,7 +25,6 @@ def markdown(results):
 def introduction(results):
     machine = results["machine"]
     libraries = ", ".join(f"{name} {version}" for name, version in results["libraries"].items())
-    caches = "; ".join(cache for cache in machine["caches"] if "Instruction" not in cache)
     quick = " A quick run: its times mean nothing." if results["quick"] else ""
     return f"""\
 # elulayer beside its peers
@@ -39,7 +38,7 @@ def introduction(results):
   of dalpha as a part of {DALPHA_BOUND} epsilon times the sum of its terms' magnitudes.
 - Memory is how much one forward + backward adds to what is resident, at its peak.
 
-{machine["processor"]}, {machine["cores"]} cores, {caches}.
+{machine["processor"]}, {machine["cores"]} cores, {machine["caches"]}.
 Threads of each peer: {results["threads"]}. Instruction set {machine["instruction_set"]}, built with
 {machine["compiler"]}; Python {machine["python"]}, {libraries}.
 Rounds: {results["rounds"]}, the peers in turn in each. The load average was

@@ -7,8 +7,8 @@ torch.compile takes to compile.
 
     python bench/training.py [--repeats 3] [--epochs 30] [--data digits | FOLDER]
 
-Prints a Markdown table and writes it, with the single runs and a description of the machine, to
-bench/results/training.{md,json}.
+Prints a Markdown table and writes it to bench/results/training.md, the single runs to
+bench/raw/training.json.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from pathlib import Path
 import numpy as np
 
 from machine import describe
+from record import publish
 
-RESULTS = Path(__file__).parent / "results"
 PEERS = {
     "elulayer": "elulayer",
     "torch": "torch eager, the same network composed",
@@ -147,7 +147,7 @@ def child(args):
     print(json.dumps(result))
 
 
-def table(runs, args):
+def table(runs, args, details):
     rows = [
         "| | median seconds | of torch eager's time | test accuracy (median) | peak memory |",
         "|---|---|---|---|---|",
@@ -163,7 +163,6 @@ def table(runs, args):
             f"| {statistics.median(r['accuracy'] for r in own):.4f} "
             f"| {statistics.median(r['peak_resident_mib'] for r in own):.0f} MiB |"
         )
-    details = describe()
     rows.append("")
     rows.append(
         f"{runs[0]['iterations']} iterations of 128 images ({Path(args.data).name}), "
@@ -193,13 +192,20 @@ def main():
             output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
             runs.append(json.loads(output.splitlines()[-1]))
             print(json.dumps(runs[-1]), file=sys.stderr)
-    text = table(runs, args)
-    RESULTS.mkdir(exist_ok=True)
-    name = "training" if args.data == "digits" else "training-idx"
-    (RESULTS / f"{name}.md").write_text(text)
-    (RESULTS / f"{name}.json").write_text(
-        json.dumps({"machine": describe(), "runs": runs}, indent=1) + "\n"
-    )
+    results = {
+        "machine": describe(),
+        "libraries": {run["peer"]: run["version"] for run in runs},
+        "runs": runs,
+    }
+    figures = {
+        peer: {
+            key: [round(run[key], 4) for run in runs if run["peer"] == peer]
+            for key in ("seconds", "accuracy", "peak_resident_mib")
+        }
+        for peer in PEERS
+    }
+    text = table(runs, args, results["machine"])
+    publish("training" if args.data == "digits" else "training-idx", text, results, figures)
     print(text, end="")
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from elulayer.network.models import Activation, blog_layers, quick_layers
-
 from elulayer import ELULayer, Layer, LeakyReLULayer, PReLULayer, ReLULayer
+from elulayer.network.models import Activation, blog_layers, quick_layers
 
 MODELS = ("blog", "quick")
 
