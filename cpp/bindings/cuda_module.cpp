@@ -8,7 +8,6 @@
 
 #include "cuda/elu.hpp"
 #include "cuda/runtime.hpp"
-#include "imported.hpp"
 
 namespace py = pybind11;
 
@@ -128,12 +127,6 @@ void call_order(int device, Address first, Address next) {
   cuda::order(pointer<void>(first), pointer<void>(next));
 }
 
-void call_synchronize(int device, Address stream) {
-  const py::gil_scoped_release release;
-  const cuda::DeviceGuard guard(device);
-  cuda::synchronize(pointer<void>(stream));
-}
-
 py::dict call_info() {
   const cuda::Info info = [] {
     const py::gil_scoped_release release;
@@ -173,7 +166,6 @@ void define_backward(py::module_& m, const char* name) {
 PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
   namespace b = elulayer::bindings;
   m.doc() = "The CUDA unit; elulayer's functions take arrays on a GPU to it.";
-  b::register_imported(m);
   b::define(m, "elu", &b::call_elu, "x", "alpha", "alpha_value", "out");
   b::define(m, "elu_with_memory", &b::call_elu_with_memory, "x", "alpha", "alpha_value", "out",
             "memory");
@@ -182,13 +174,6 @@ PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
   b::define_backward<b::Source::output>(m, "elu_backward_from_output");
   m.def("workspace_bytes", &b::call_workspace_bytes, py::arg("dtype"), py::arg("outer"),
         py::arg("channels"), py::arg("inner"));
-  m.def(
-      "device_of",
-      [](std::uintptr_t address) {
-        return elulayer::cuda::device_of(reinterpret_cast<const void*>(address));
-      },
-      py::arg("address"));
   m.def("order", &b::call_order, py::arg("device"), py::arg("first"), py::arg("next"));
-  m.def("synchronize", &b::call_synchronize, py::arg("device"), py::arg("stream"));
   m.def("info", &b::call_info);
 }

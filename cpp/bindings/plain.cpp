@@ -83,7 +83,6 @@ struct Arguments {
   Shape shape;
   const T* alpha = nullptr;
   T scalar = T(0);
-  int num_threads = 0;
 };
 
 // The bytes of a C-contiguous array.
@@ -126,20 +125,6 @@ bool is_plain_out(PyObject* out, std::initializer_list<PyObject*> inputs, PyObje
     }
   }
   return PyFloat_CheckExact(alpha) || apart(bytes_of<T>(alpha), to);
-}
-
-// None, or a positive int.
-bool read_threads(PyObject* object, int& num_threads) {
-  if (object == Py_None) {
-    return true;
-  }
-  if (!PyLong_CheckExact(object)) {
-    return false;
-  }
-  int overflow = 0;
-  const long value = PyLong_AsLongAndOverflow(object, &overflow);
-  num_threads = static_cast<int>(value);
-  return overflow == 0 && value > 0 && value <= std::numeric_limits<int>::max();
 }
 
 // False where alpha and axis do not make a plain call.
@@ -186,10 +171,9 @@ bool read_alpha(PyObject* x, PyObject* alpha, PyObject* axis_object, Arguments<T
 }
 
 template <class T>
-py::object elu_of(PyObject* x, PyObject* alpha, PyObject* axis, PyObject* out, PyObject* threads) {
+py::object elu_of(PyObject* x, PyObject* alpha, PyObject* axis, PyObject* out) {
   Arguments<T> arguments;
-  if (!read_alpha(x, alpha, axis, arguments) || !read_threads(threads, arguments.num_threads) ||
-      !is_plain_out<T>(out, {x}, alpha)) {
+  if (!read_alpha(x, alpha, axis, arguments) || !is_plain_out<T>(out, {x}, alpha)) {
     return py::none();
   }
   py::object z = result_array(out, x);
@@ -197,17 +181,16 @@ py::object elu_of(PyObject* x, PyObject* alpha, PyObject* axis, PyObject* out, P
   T* const to = data_of<T>(z.ptr());
   {
     const py::gil_scoped_release release;
-    elu(from, arguments.alpha, to, arguments.shape, arguments.num_threads);
+    elu(from, arguments.alpha, to, arguments.shape);
   }
   return z;
 }
 
 template <class T>
 py::object elu_backward_of(PyObject* grad, PyObject* x, PyObject* alpha, PyObject* axis,
-                           PyObject* out, PyObject* threads) {
+                           PyObject* out) {
   Arguments<T> arguments;
-  if (!read_alpha(x, alpha, axis, arguments) || !read_threads(threads, arguments.num_threads) ||
-      !is_plain_out<T>(out, {x, grad}, alpha)) {
+  if (!read_alpha(x, alpha, axis, arguments) || !is_plain_out<T>(out, {x, grad}, alpha)) {
     return py::none();
   }
   const Py_intptr_t channels = arguments.shape.channels;
@@ -219,7 +202,7 @@ py::object elu_backward_of(PyObject* grad, PyObject* x, PyObject* alpha, PyObjec
   T* const da = data_of<T>(dalpha.ptr());
   {
     const py::gil_scoped_release release;
-    elu_backward(g, from, arguments.alpha, to, da, arguments.shape, arguments.num_threads);
+    elu_backward(g, from, arguments.alpha, to, da, arguments.shape);
   }
   return py::make_tuple(std::move(dx), std::move(dalpha));
 }
@@ -244,16 +227,16 @@ PyObject* call(Py_ssize_t count, const Function& function) {
 }
 
 PyObject* elu_plain(PyObject*, PyObject* const* args, Py_ssize_t count) {
-  return call<5>(count, [args]() -> py::object {
+  return call<4>(count, [args]() -> py::object {
     PyObject* const x = args[0];
     if (!is_plain(x)) {
       return py::none();
     }
     switch (type_of(x)) {
       case npy_float32:
-        return elu_of<float>(x, args[1], args[2], args[3], args[4]);
+        return elu_of<float>(x, args[1], args[2], args[3]);
       case npy_float64:
-        return elu_of<double>(x, args[1], args[2], args[3], args[4]);
+        return elu_of<double>(x, args[1], args[2], args[3]);
       default:
         return py::none();
     }
@@ -261,7 +244,7 @@ PyObject* elu_plain(PyObject*, PyObject* const* args, Py_ssize_t count) {
 }
 
 PyObject* elu_backward_plain(PyObject*, PyObject* const* args, Py_ssize_t count) {
-  return call<6>(count, [args]() -> py::object {
+  return call<5>(count, [args]() -> py::object {
     PyObject* const grad = args[0];
     PyObject* const x = args[1];
     if (!is_plain(x) || !is_plain(grad) || !same_shape_and_type(grad, x)) {
@@ -269,9 +252,9 @@ PyObject* elu_backward_plain(PyObject*, PyObject* const* args, Py_ssize_t count)
     }
     switch (type_of(x)) {
       case npy_float32:
-        return elu_backward_of<float>(grad, x, args[2], args[3], args[4], args[5]);
+        return elu_backward_of<float>(grad, x, args[2], args[3], args[4]);
       case npy_float64:
-        return elu_backward_of<double>(grad, x, args[2], args[3], args[4], args[5]);
+        return elu_backward_of<double>(grad, x, args[2], args[3], args[4]);
       default:
         return py::none();
     }
@@ -286,9 +269,9 @@ PyCFunction as_method(Function* function) {
 
 PyMethodDef methods[] = {
     {"elu_plain", as_method(elu_plain), METH_FASTCALL,
-     "elu_plain(x, alpha, axis, out, num_threads, /)\n--\n\n"},
+     "elu_plain(x, alpha, axis, out, /)\n--\n\n"},
     {"elu_backward_plain", as_method(elu_backward_plain), METH_FASTCALL,
-     "elu_backward_plain(grad, x, alpha, axis, out, num_threads, /)\n--\n\n"},
+     "elu_backward_plain(grad, x, alpha, axis, out, /)\n--\n\n"},
     {nullptr, nullptr, 0, nullptr},
 };
 

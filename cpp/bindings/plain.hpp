@@ -7,9 +7,9 @@
 
 namespace elulayer::bindings {
 
-// elu_plain(x, alpha, axis, out, num_threads) and elu_backward_plain(grad, x, alpha, axis, out,
-// num_threads): the result, or None where the call is not a plain one. They raise nothing that the
-// functions in Python would not.
+// elu_plain(x, alpha, axis, out) and elu_backward_plain(grad, x, alpha, axis, out): the result, or
+// None where the call is not a plain one. They raise nothing that the functions in Python would
+// not.
 void register_plain_functions(pybind11::module_& m);
 
 }  // namespace elulayer::bindings

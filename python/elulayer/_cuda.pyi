@@ -1,8 +1,4 @@
-from collections.abc import Sequence
-from typing import Any, TypedDict
-
-import numpy as np
-import numpy.typing as npt
+from typing import TypedDict
 
 class _Device(TypedDict):
     name: str
@@ -15,18 +11,6 @@ class _Info(TypedDict):
     reason: str
     devices: list[_Device]
 
-class _Imported(TypedDict):
-    pointer: int
-    dtype: str
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    read_only: bool
-    owner: object
-
-def import_dlpack(capsule: Any) -> _Imported: ...
-def layout(
-    shape: Sequence[int], strides: Sequence[int], item_size: int
-) -> npt.NDArray[np.floating[Any]]: ...
 def elu(
     dtype: str,
     x: int,
@@ -98,7 +82,5 @@ def elu_backward_from_output(
     stream: int,
 ) -> None: ...
 def workspace_bytes(dtype: str, outer: int, channels: int, inner: int) -> int: ...
-def device_of(address: int) -> int: ...
 def order(device: int, first: int, next: int) -> None: ...
-def synchronize(device: int, stream: int) -> None: ...
 def info() -> _Info: ...

@@ -3,10 +3,14 @@
 import array
 import re
 
+import ml_dtypes
 import numpy as np
 import pytest
 
 import elulayer as el
+from elulayer import _core
+from elulayer.arrays import functions
+from shared.inputs import misaligned
 
 X = np.linspace(-2, 2, 24, dtype=np.float32).reshape(2, 3, 4)
 A = np.array([0.5, 1, 2], np.float32)
@@ -21,16 +25,24 @@ BAD_X = {
     "int": (
         X.astype(int),
         TypeError,
-        "x has dtype int64; float32, float64, float16 and bfloat16 are taken",
+        "x must have dtype float32, float64, float16 or bfloat16, not int64",
     ),
-    "bool": (X > 0, TypeError, "x has dtype bool; float32, float64, float16"),
-    "longdouble": (X.astype("g"), TypeError, "x has dtype .*; float32, float64, float16"),
-    "complex": (X.astype("c8"), TypeError, "x has dtype complex64; float32, float64"),
-    "object": (X.astype(object), TypeError, "x has dtype object; float32, float64"),
-    "text": ("x", TypeError, "x has dtype <U1; float32, float64"),
-    "byte order": (X.astype(">f4"), TypeError, r"'>f4'.*x.astype(x.dtype.newbyteorder('='))"),
-    "scalar": (np.float32(1), ValueError, "x has no dimension"),
-    "masked": (np.ma.masked_array(X), TypeError, "masked array"),
+    "bool": (X > 0, TypeError, "x must have dtype float32, .*, not bool"),
+    "longdouble": (X.astype("g"), TypeError, "x must have dtype float32, .*, not .*1"),
+    "complex": (X.astype("c8"), TypeError, "x must have dtype float32, .*, not complex64"),
+    "object": (X.astype(object), TypeError, "x must have dtype float32, .*, not object"),
+    "text": ("x", TypeError, "x must have dtype float32, .*, not <U1"),
+    "byte order": (
+        X.astype(">f4"),
+        TypeError,
+        r"x must be in this machine's byte order, .*'>f4'.*x.astype(x.dtype.newbyteorder('='))",
+    ),
+    "scalar": (
+        np.float32(1),
+        ValueError,
+        "x must be an array with at least one dimension, not a scalar",
+    ),
+    "masked": (np.ma.masked_array(X), TypeError, "x must not be a masked array"),
 }
 
 
@@ -51,33 +63,70 @@ BAD_ALPHA = {
     "length": (
         np.ones(4, "f"),
         ValueError,
-        "alpha has shape (4,); x has shape (2, 3, 4) with 3 ch",
+        "alpha must be a scalar or have shape (3,), for the 3 channels on axis 1 of x, whose shape "
+        "is (2, 3, 4), not shape (4,)",
     ),
-    "length 1": (np.ones(1, "f"), ValueError, "a scalar or shape (3,) is taken"),
-    "2-d": (np.ones((1, 3), "f"), ValueError, "alpha has shape (1, 3)"),
-    "float64": (A.astype("f8"), TypeError, "alpha has dtype float64 and x has float32"),
-    "float64 scalar": (np.float64(1), TypeError, "alpha has dtype float64 and x has float32"),
-    "float16": (A.astype("f2"), TypeError, "alpha has dtype float16 and x has float32"),
-    "int": (np.arange(3), TypeError, "alpha has dtype int64"),
+    "length 1": (np.ones(1, "f"), ValueError, "a scalar or have shape (3,), .*, not shape (1,)"),
+    "2-d": (
+        np.ones((1, 3), "f"),
+        ValueError,
+        "alpha must be a scalar or have shape (3,), .*, not shape (1, 3)",
+    ),
+    "float64": (
+        A.astype("f8"),
+        TypeError,
+        "Python numbers or have dtype float32, the dtype of x, not float64",
+    ),
+    "float64 scalar": (
+        np.float64(1),
+        TypeError,
+        "Python numbers or have dtype float32, the dtype of x, not float64",
+    ),
+    "float16": (
+        A.astype("f2"),
+        TypeError,
+        "alpha must be Python numbers or have dtype float32, .*, not float16",
+    ),
+    "int": (
+        np.arange(3),
+        TypeError,
+        "alpha must be Python numbers or have dtype float32, .*, not int64",
+    ),
     "byte order": (A.astype(">f4"), TypeError, "alpha.astype(alpha.dtype.newbyteorder('='))"),
-    "too large": (1e39, ValueError, "alpha has 1e+39, which is beyond the range of float32"),
-    "one too large": ([1, 1e39, 1], ValueError, "alpha has 1e+39, which is beyond the range"),
-    "huge integer": (10**400, ValueError, "which is beyond the range of float32"),
-    "bool": (True, TypeError, "alpha has dtype bool and x has float32; Python numbers or x's dtyp"),
-    "nested": ([[0.5, 0.5, 0.5]], ValueError, "alpha has shape (1, 3); a scalar or a vector is"),
-    "ragged": ([0.5, [0.5], 0.5], ValueError, "alpha is [0.5, [0.5], 0.5]; a number or a vector"),
+    "too large": (1e39, ValueError, "alpha must be in the range of float32, not 1e+39"),
+    "one too large": ([1, 1e39, 1], ValueError, "alpha must be in the range of float32, not 1e+39"),
+    "huge integer": (10**400, ValueError, "alpha must be in the range of float32, not 1000"),
+    "bool": (True, TypeError, "alpha must be Python numbers or have dtype float32, .*, not bool"),
+    "nested": (
+        [[0.5, 0.5, 0.5]],
+        ValueError,
+        "alpha must be a number or a vector, not [[0.5, 0.5, 0.5]]",
+    ),
+    "ragged": (
+        [0.5, [0.5], 0.5],
+        ValueError,
+        "alpha must be a number or a vector, not [0.5, [0.5], 0.5]",
+    ),
     "just too large": (
         float(np.nextafter(float(np.finfo("f").max), np.inf)),
         ValueError,
-        "beyond the range of float32",
+        "alpha must be in the range of float32, not 3.4028",
     ),
-    "bools": ([True, False, True], TypeError, "alpha has dtype bool"),
-    "text": ("1.5", TypeError, "alpha has dtype <U3"),
-    "texts": (["1", "2", "3"], TypeError, "alpha has dtype <U1"),
-    "None": (None, TypeError, "alpha has dtype object"),
-    "NumPy scalars": ([np.float64(1)] * 3, TypeError, "alpha has dtype float64 and x has float32"),
-    "array.array": (array.array("d", [1, 2, 3]), TypeError, "alpha has dtype float64 and x has"),
-    "masked": (np.ma.masked_array(A), TypeError, "alpha is a masked array"),
+    "bools": ([True, False, True], TypeError, "or have dtype float32, .*, not bool"),
+    "text": ("1.5", TypeError, "or have dtype float32, .*, not <U3"),
+    "texts": (["1", "2", "3"], TypeError, "or have dtype float32, .*, not <U1"),
+    "None": (None, TypeError, "or have dtype float32, .*, not object"),
+    "NumPy scalars": (
+        [np.float64(1)] * 3,
+        TypeError,
+        "Python numbers or have dtype float32, the dtype of x, not float64",
+    ),
+    "array.array": (
+        array.array("d", [1, 2, 3]),
+        TypeError,
+        "or have dtype float32, .*, not float64",
+    ),
+    "masked": (np.ma.masked_array(A), TypeError, "alpha must not be a masked array"),
 }
 
 
@@ -92,13 +141,15 @@ def test_bad_alpha(case):
 
 @pytest.mark.parametrize("axis", [None, 1.0, "1", True])
 def test_axis_that_is_no_integer(axis):
-    with pytest.raises(TypeError, match=pattern(f"axis is {axis!r}; an integer is taken")):
+    with pytest.raises(TypeError, match=pattern(f"axis must be an integer, not .*{axis!r}")):
         el.elu(X, A, axis=axis)
 
 
 @pytest.mark.parametrize("axis", [3, -4])
 def test_bad_axis(axis):
-    with pytest.raises(ValueError, match=f"axis is {axis}; x has 3 dimensions"):
+    with pytest.raises(
+        ValueError, match=f"axis must be from -3 to 2, as x has 3 dimensions, not {axis}"
+    ):
         el.elu(X, A, axis=axis)
 
 
@@ -107,7 +158,7 @@ def test_bad_axis(axis):
     [(0, ValueError), (-1, ValueError), (2**40, ValueError), (1.5, TypeError), (True, TypeError)],
 )
 def test_bad_num_threads(threads, error):
-    message = f"num_threads is {threads}; None or a positive integer is taken"
+    message = f"num_threads must be None or a positive integer, not {threads}"
     with pytest.raises(error, match=message):
         el.elu(X, num_threads=threads)
     with pytest.raises(error, match=message):
@@ -115,21 +166,43 @@ def test_bad_num_threads(threads, error):
 
 
 def test_bad_grad():
-    with pytest.raises(ValueError, match=pattern("grad has shape (2, 3) and x has (2, 3, 4)")):
+    with pytest.raises(
+        ValueError, match=pattern("grad must have the shape of x, (2, 3, 4), not (2, 3)")
+    ):
         el.elu_backward(X[:, :, 0].copy(), X)
-    with pytest.raises(TypeError, match="grad has dtype float64 and x has float32"):
+    with pytest.raises(TypeError, match="grad must have the dtype of x, float32, not float64"):
         el.elu_backward(X.astype(float), X)
-    with pytest.raises(TypeError, match="grad has dtype int64"):
+    with pytest.raises(TypeError, match=r"grad must have dtype float32, .*, not int64"):
         el.elu_backward(X.astype(int), X)
 
 
 BAD_OUT = {
-    "list": (X.tolist(), TypeError, "out is a list; an ndarray is taken"),
-    "masked": (np.ma.masked_array(X.copy()), TypeError, "out is a MaskedArray; an ndarray is"),
-    "shape": (np.empty((2, 3), "f"), ValueError, "out has shape (2, 3); the result has (2, 3, 4)"),
-    "dtype": (np.empty(X.shape), ValueError, "out has dtype '<f8'; the result has '<f4'"),
-    "byte order": (np.empty(X.shape, ">f4"), ValueError, "out has dtype '>f4'; the result has"),
-    "read-only": (read_only(X.copy()), ValueError, "out is read-only"),
+    "list": (X.tolist(), TypeError, "out must be an ndarray, not list"),
+    "masked": (
+        np.ma.masked_array(X.copy()),
+        TypeError,
+        "out must be an ndarray, not numpy.ma.*MaskedArray",
+    ),
+    "shape": (
+        np.empty((2, 3), "f"),
+        ValueError,
+        "out must have shape (2, 3, 4), as the result, not (2, 3)",
+    ),
+    "dtype": (
+        np.empty(X.shape),
+        ValueError,
+        "out must have dtype float32, as the result, not float64",
+    ),
+    "byte order": (
+        np.empty(X.shape, ">f4"),
+        ValueError,
+        "out must have dtype float32, as the result, not >f4",
+    ),
+    "read-only": (
+        read_only(X.copy()),
+        ValueError,
+        "out must be an array that can be written to, not a read-only one",
+    ),
 }
 
 
@@ -214,6 +287,135 @@ def test_inputs_are_not_written():
     x, grad, a = (read_only(v.copy()) for v in (X, X, A))
     el.elu(x, a)
     el.elu_backward(grad, x, a)
+
+
+def plain_is_off(monkeypatch):
+    """Let the path in Python take all calls."""
+    for name in ("elu_plain", "elu_backward_plain"):
+        monkeypatch.setattr(functions._core, name, lambda *arguments: None)
+
+
+def outcome(function, arguments, options):
+    """What a call does: its results and what it has written, or its error."""
+    given = [a for a in (*arguments, *options.values()) if isinstance(a, np.ndarray)]
+    before = [a.copy() for a in given]
+    try:
+        results = function(*arguments, **options)
+    except Exception as error:
+        results = (type(error), str(error))
+    results = results if isinstance(results, tuple) else (results,)
+    found = [
+        (type(a), a.dtype, a.shape, a.strides, a.tobytes()) if hasattr(a, "dtype") else a
+        for a in (*results, *given)
+    ]
+    for a, old in zip(given, before, strict=True):
+        if a.flags.writeable:
+            a[...] = old
+    return found
+
+
+GOOD_X = {
+    "float32": X,
+    "float64": X.astype("f8"),
+    "float16": X.astype("f2"),
+    "bfloat16": X.astype(ml_dtypes.bfloat16),
+    "list": X.tolist(),
+    "Fortran order": np.asfortranarray(X),
+    "strided": np.repeat(X, 2, axis=2)[:, :, ::2],
+    "reversed": X[::-1, ::-1],
+    "misaligned": misaligned(X),
+    "subclass": X.view(type("Own", (np.ndarray,), {})),
+    "empty": X[:0],
+    "one channel": X[:, :1],
+    "one dimension": X[0, :, 0].copy(),
+}
+GOOD_ALPHA = {
+    "none": (),
+    "float": (0.5,),
+    "negative": (-0.5,),
+    "int": (2,),
+    "infinite": (float("inf"),),
+    "NaN": (float("nan"),),
+    "float32 scalar": (np.float32(0.5),),
+    "vector": (A,),
+    "list": ([0.5, 1, 2],),
+    "strided": (np.repeat(A, 2)[::2],),
+    "float64": (A.astype("f8"),),
+    "one": (A[:1],),
+}
+MORE = {
+    "axis": {"axis": -2},
+    "axis 0": {"axis": 0},
+    "NumPy's axis": {"axis": np.int64(1)},
+    "axis None": {"axis": None},
+    "axis True": {"axis": True},
+    "axis 3": {"axis": 3},
+    "axis 2**70": {"axis": 2**70},
+    "threads": {"num_threads": 2},
+    "threads 0": {"num_threads": 0},
+    "stream": {"stream": 1},
+    **{f"out {name}": {"out": out} for name, (out, _, _) in BAD_OUT.items()},
+    "out": {"out": np.zeros_like(X)},
+    "out x": {"out": X},
+    "out of another layout": {"out": np.zeros_like(np.asfortranarray(X))},
+    "out strided": {"out": np.zeros((2, 3, 8), "f")[:, :, ::2]},
+}
+CALLS = {
+    **{f"x {name}": ((x,), {}) for name, (x, _, _) in BAD_X.items()},
+    **{f"alpha {name}": ((X, alpha), {}) for name, (alpha, _, _) in BAD_ALPHA.items()},
+    **{
+        f"x {x_name}, alpha {name}": ((x, *alpha), {"axis": 0} if np.ndim(x) == 1 else {})
+        for x_name, x in GOOD_X.items()
+        for name, alpha in GOOD_ALPHA.items()
+    },
+    **{f"{name}, {a}": ((X, *a_), options) for name, options in MORE.items()
+       for a, a_ in (("float", (0.5,)), ("vector", (A,)))},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_both_paths_do_the_same(call, monkeypatch):
+    """Every argument, good and bad, by the compiled path of the common call and by Python's."""
+    (x, *alpha), options = CALLS[call]
+    with_grad = {"alpha": alpha[0]} if alpha else {}
+    grads = [x, X, np.asfortranarray(X), X.astype("f8"), X[:, :, 0], None]
+    calls = [(el.elu, (x, *alpha), options)]
+    calls += [(el.elu_backward, (grad, x), {**with_grad, **options}) for grad in grads]
+    fast = [outcome(*arguments) for arguments in calls]
+    plain_is_off(monkeypatch)
+    for arguments, found in zip(calls, fast, strict=True):
+        assert outcome(*arguments) == found
+
+
+def test_the_compiled_path_takes_the_common_call():
+    grad, out = X[::-1].copy(), np.empty_like(X)
+    for alpha in (0.5, A):
+        for to in (None, out, X.copy()):
+            assert _core.elu_plain(X, alpha, 1, to) is not None
+            assert _core.elu_backward_plain(grad, X, alpha, 1, to) is not None
+        inplace = X.copy()
+        assert _core.elu_plain(inplace, alpha, 1, inplace) is inplace
+    for x in (X[::-1], X.astype("f2"), X.astype(">f4"), X.tolist()):
+        assert _core.elu_plain(x, 0.5, 1, None) is None
+
+
+def test_shared_memory_by_both_paths(monkeypatch):
+    """Results that overlap inputs or alpha: the same as without, by either path."""
+
+    def results():
+        found = []
+        for shift in (0, 1, 12, 24):
+            for alpha_at in (0, 30, 60):
+                memory = np.random.default_rng(shift).normal(size=80).astype(np.float32)
+                x, out = memory[:24].reshape(X.shape), memory[shift : shift + 24].reshape(X.shape)
+                alpha = memory[alpha_at : alpha_at + 3]
+                found.append(el.elu(x, alpha, out=out).copy())
+                found += [a.copy() for a in el.elu_backward(x, out, alpha, out=x)]
+        return [a.tobytes() for a in found]
+
+    fast = results()
+    plain_is_off(monkeypatch)
+    assert results() == fast
 
 
 def test_a_list_of_floats_is_float64():

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import elulayer as el
-from shared import emulated_gpu
 from shared.gpu_libraries import Emulated, alphas, assert_close, numbers, refused, same_bits
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +25,9 @@ DTYPES = ["float32", "float64", "float16", "bfloat16"]
 def test_results(library, dtype, shape, axis):
     x, grad = numbers(shape, dtype), numbers(shape, dtype, 2)
     if not library.has(dtype):
-        refused(TypeError, "x has dtype uint16", library.array(x.view(np.uint16)))
+        refused(
+            TypeError, "x must have dtype float32, .*, not uint16", library.array(x.view(np.uint16))
+        )
         return
     alpha = alphas(shape[axis], dtype)
     x_, grad_, alpha_ = map(library.array, (x, grad, alpha))
@@ -92,11 +93,6 @@ def test_memory_orders(library):
         assert same_bits(library.numpy(z), expected)
         assert library.strides(there) == library.strides(z) == turned.strides
         grad = numbers((4, 5, 6), "float32", 3)  # in C order, unlike x
-        if isinstance(library, Emulated) and library.library is library.gpu.numba:
-            arguments = library.array(grad), there, library.array(alpha)
-            message = "grad is a numba.*copied, which its library does not do"
-            refused(TypeError, message, *arguments, function=el.elu_backward)
-            continue
         dx, _ = el.elu_backward(library.array(grad), there, library.array(alpha))
         assert same_bits(library.numpy(dx), el.elu_backward(grad, x, alpha)[0])
 
@@ -135,46 +131,6 @@ def test_two_runs_have_the_same_bits(library):
     first, again = el.elu_backward(*arrays), el.elu_backward(*arrays)
     for a, b in zip(first, again, strict=True):
         assert same_bits(library.numpy(a), library.numpy(b))
-
-
-def test_one_library_and_another(gpu):
-    """The first array's library makes what is new; the others' next work comes after the call."""
-    torch, cupy = Emulated(gpu, "torch"), Emulated(gpu, "cupy")
-    gpu.torch.functions.stream, gpu.cupy.functions.stream = 40, 50
-    x, alpha = numbers((3, 4), "float32"), alphas(4, "float32")
-    z = el.elu(cupy.array(x), torch.array(alpha))
-    assert type(z) is gpu.cupy.ndarray
-    assert same_bits(cupy.numpy(z), el.elu(x, alpha))
-    *_, launch, event, wait = gpu.log()
-    assert launch == "launch on 50 of device 0"
-    assert event.endswith(" after 50")
-    assert wait == f"40 waits for {event.removesuffix(' after 50')}"
-    out = torch.array(np.empty_like(x))
-    assert el.elu(cupy.array(x), 1.0, out=out) is out
-    assert gpu.log()[-1].startswith("40 waits for event")
-
-
-def test_a_library_that_is_not_known(gpu):
-    """What it does next with the memory is ordered after nothing: the call waits."""
-    alpha = emulated_gpu.DLPackArray(gpu, alphas(4, "float32"))
-    x = numbers((3, 4), "float32")
-    z = el.elu(Emulated(gpu, "torch").array(x), alpha)
-    assert same_bits(z.host, el.elu(x, alpha.host))
-    assert gpu.log()[-1] == "synchronize 1"
-
-
-def test_another_library_s_arrays_are_not_copied(gpu):
-    torch, cupy = Emulated(gpu, "torch"), Emulated(gpu, "cupy")
-    x = torch.array(numbers((3, 4), "float32"))
-    alpha = cupy.array(alphas(8, "float32"))
-    alpha.host = alpha.host[::2]
-    refused(TypeError, "alpha is a cupy.*ndarray whose memory would have to be copied", x, alpha)
-    other = emulated_gpu.standard_library(gpu).StandardArray(gpu, alphas(8, "float32"))
-    other.host = other.host[::2]
-    x_ = Emulated(gpu, "standard").array(numbers((3, 4), "float32"))
-    refused(TypeError, "alpha is a standard.*and x is of another library", x_, other)
-    grad = cupy.array(np.asfortranarray(numbers((3, 4), "float32")))
-    refused(TypeError, "grad is a cupy.*would have", grad, x, function=el.elu_backward)
 
 
 def test_autograd_is_told_what_is_written(gpu):

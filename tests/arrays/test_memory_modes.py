@@ -410,10 +410,7 @@ def test_memory_takes_any_alpha(dtype):
 def test_output_takes_positive_alphas_only(value, dtype):
     z, grad = X.astype(dtype), X.astype(dtype)
     before = z.copy()
-    message = (
-        f"alpha has {value}; the gradients follow from the output only where every alpha is "
-        "greater than 0"
-    )
+    message = f"alpha must be greater than 0 where output is given, not {value}"
     for alpha in (value, [1.0, value, 2.0], np.array([1, 2, value], dtype), dtype(value)):
         with pytest.raises(ValueError, match=re.escape(message)):
             el.elu_backward(grad, output=z, alpha=alpha)
@@ -432,7 +429,7 @@ def test_output_takes_positive_alphas_only(value, dtype):
 )
 def test_exactly_one_source_is_taken(given):
     names = " and ".join(given) or "none"
-    message = f"exactly one of x, memory and output is taken, not {names}$"
+    message = f"exactly one of x, memory and output must be given, not {names}$"
     with pytest.raises(ValueError, match=message):
         el.elu_backward(X, **dict.fromkeys(given, X))
     with pytest.raises(ValueError, match=message):
@@ -442,25 +439,67 @@ def test_exactly_one_source_is_taken(given):
 @pytest.mark.parametrize("mode", MODES)
 def test_errors_name_the_source(mode):
     cases = [
-        (X, X.astype(int), {}, TypeError, f"{mode} has dtype int64; float32, float64, float16"),
+        (
+            X,
+            X.astype(int),
+            {},
+            TypeError,
+            f"{mode} must have dtype float32, float64, float16 or bfloat16, not int64",
+        ),
         (X, X.astype(">f4"), {}, TypeError, f"{mode}.astype({mode}.dtype.newbyteorder('='))"),
-        (X, X.astype(float), {}, TypeError, f"grad has dtype float32 and {mode} has float64"),
-        (X, X[:1], {}, ValueError, f"grad has shape (2, 3, 4) and {mode} has (1, 3, 4)"),
-        (X, X, {"alpha": A[:2]}, ValueError, f"{mode} has shape (2, 3, 4) with 3 channels"),
+        (
+            X,
+            X.astype(float),
+            {},
+            TypeError,
+            f"grad must have the dtype of {mode}, float64, not float32",
+        ),
+        (X, X[:1], {}, ValueError, f"grad must have the shape of {mode}, (1, 3, 4), not (2, 3, 4)"),
+        (
+            X,
+            X,
+            {"alpha": A[:2]},
+            ValueError,
+            f"for the 3 channels on axis 1 of {mode}, whose shape is (2, 3, 4)",
+        ),
         (
             X,
             X,
             {"alpha": np.float64(1)},
             TypeError,
-            f"alpha has dtype float64 and {mode} has float",
+            f"have dtype float32, the dtype of {mode}, not float64",
         ),
-        (X, X, {"alpha": A, "axis": 3}, ValueError, f"axis is 3; {mode} has 3 dimensions"),
-        (X, np.float32(1), {}, ValueError, f"{mode} has no dimension"),
-        (X, np.ma.masked_array(X), {}, TypeError, f"{mode} is a masked array"),
-        (X, X, {"out": X[0]}, ValueError, "out has shape (3, 4); the result has (2, 3, 4)"),
-        (X, X, {"out": X.astype(float)}, ValueError, "out has dtype '<f8'; the result has '<f4'"),
-        (X, X, {"out": np.broadcast_to(X, X.shape)}, ValueError, "out is read-only"),
-        (X, X, {"num_threads": 0}, ValueError, "num_threads is 0"),
+        (X, X, {"alpha": A, "axis": 3}, ValueError, f"as {mode} has 3 dimensions, not 3"),
+        (X, np.float32(1), {}, ValueError, f"{mode} must be an array with at least one dimension"),
+        (X, np.ma.masked_array(X), {}, TypeError, f"{mode} must not be a masked array"),
+        (
+            X,
+            X,
+            {"out": X[0]},
+            ValueError,
+            "out must have shape (2, 3, 4), as the result, not (3, 4)",
+        ),
+        (
+            X,
+            X,
+            {"out": X.astype(float)},
+            ValueError,
+            "out must have dtype float32, as the result, not float64",
+        ),
+        (
+            X,
+            X,
+            {"out": np.broadcast_to(X, X.shape)},
+            ValueError,
+            "out must be an array that can be written to",
+        ),
+        (
+            X,
+            X,
+            {"num_threads": 0},
+            ValueError,
+            "num_threads must be None or a positive integer, not 0",
+        ),
     ]
     for grad, array, options, error, message in cases:
         with pytest.raises(error, match=re.escape(message)):
@@ -469,15 +508,30 @@ def test_errors_name_the_source(mode):
 
 def test_bad_arguments_of_elu_with_memory():
     cases = [
-        ((X.astype(int),), {}, TypeError, "x has dtype int64; float32, float64, float16"),
+        (
+            (X.astype(int),),
+            {},
+            TypeError,
+            "x must have dtype float32, float64, float16 or bfloat16, not int64",
+        ),
         ((X.astype(">f4"),), {}, TypeError, "x.astype(x.dtype.newbyteorder('='))"),
-        ((np.float32(1),), {}, ValueError, "x has no dimension"),
-        ((X, A[:2]), {}, ValueError, "alpha has shape (2,)"),
-        ((X, A.astype(float)), {}, TypeError, "alpha has dtype float64 and x has float32"),
-        ((X, 1e39), {}, ValueError, "alpha has 1e+39, which is beyond the range of float32"),
-        ((X, A), {"axis": 3}, ValueError, "axis is 3; x has 3 dimensions"),
-        ((X, A), {"axis": 1.0}, TypeError, "axis is 1.0; an integer is taken"),
-        ((X, A), {"num_threads": -1}, ValueError, "num_threads is -1"),
+        ((np.float32(1),), {}, ValueError, "x must be an array with at least one dimension"),
+        ((X, A[:2]), {}, ValueError, "alpha must be a scalar or have shape (3,)"),
+        ((X, A.astype(float)), {}, TypeError, "have dtype float32, the dtype of x, not float64"),
+        ((X, 1e39), {}, ValueError, "alpha must be in the range of float32, not 1e+39"),
+        (
+            (X, A),
+            {"axis": 3},
+            ValueError,
+            "axis must be from -3 to 2, as x has 3 dimensions, not 3",
+        ),
+        ((X, A), {"axis": 1.0}, TypeError, "axis must be an integer, not float 1.0"),
+        (
+            (X, A),
+            {"num_threads": -1},
+            ValueError,
+            "num_threads must be None or a positive integer, not -1",
+        ),
     ]
     for arguments, options, error, message in cases:
         with pytest.raises(error, match=re.escape(message)):

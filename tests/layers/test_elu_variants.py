@@ -232,5 +232,5 @@ def test_in_place_errors():
         el.ELULayer(3, in_place="yes", backward_from="output")
     X = np.zeros((1, 4, 2), np.float32)
     X.flags.writeable = False
-    with pytest.raises(ValueError, match="out is read-only"):
+    with pytest.raises(ValueError, match="out must be an array that can be written to"):
         in_place().forward(X)

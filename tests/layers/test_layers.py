@@ -86,7 +86,7 @@ def test_elu_backward_from_is_checked():
         el.ELULayer(3, backward_from="Z")
     layer = el.ELULayer(1, alpha=-0.5, backward_from="output")
     X = np.ones((1, 1, 2))
-    with pytest.raises(ValueError, match=r"alpha has -0\.5; the gradients follow from the output"):
+    with pytest.raises(ValueError, match=r"alpha must be greater than 0 where output is given"):
         layer.backward(X, X, X, None)
 
 

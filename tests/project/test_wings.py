@@ -1,4 +1,4 @@
-"""The package's wings: none imports one that stands above it, and no two files import each other."""
+"""The package's wings: none imports one above it, and no two files import each other."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter

@@ -31,7 +31,7 @@ class Emulated:
         return array.host.strides
 
     def has(self, dtype):
-        return dtype != "bfloat16" or self.library in (self.gpu.torch, self.gpu.standard)
+        return dtype != "bfloat16" or self.library is self.gpu.torch
 
     def new_stream(self):
         return 40
@@ -143,7 +143,7 @@ def keep_strides(host):
 
 
 REAL = ["torch", "cupy"] if el.cuda_info().available else []
-EMULATED = ["emulated torch", "emulated cupy", "emulated numba", "emulated standard"]
+EMULATED = ["emulated torch", "emulated cupy"]
 
 
 def numbers(shape, dtype, seed=0):

@@ -13,17 +13,8 @@ import numpy.typing as npt
 
 from .. import _core
 from .._support.typing import GpuArray
-from . import gpu as _gpu
-from .arguments import (
-    Result,
-    alpha_and_shape,
-    input_array,
-    input_like,
-    is_bfloat16,
-    like_alpha,
-    thread_count,
-)
-from .layout import flat
+from .arguments import check_like, choose_place, prepare, vector
+from .host import Host
 
 __all__ = ["elu", "elu_backward", "elu_double_backward", "elu_with_memory"]
 
@@ -129,18 +120,14 @@ def elu(
     >>> el.elu(np.array([-1.0, 0.0, 2.0]), 0.5)
     array([-0.31606028,  0.        ,  2.        ])
     """
-    if stream is None:
-        plain = _core.elu_plain(x, alpha, axis, out, num_threads)
+    if num_threads is None and stream is None:
+        plain = _core.elu_plain(x, alpha, axis, out)
         if plain is not None:
             return plain
-    if _is_for_gpu(num_threads, stream, x=x, alpha=alpha, out=out):
-        return _gpu.elu(x, alpha, axis, out, stream)
-    from_ = input_array(x, "x")
-    a, shape = alpha_and_shape(from_, alpha, axis)
-    threads = thread_count(num_threads)
-    result = Result(out, from_)
-    _core.elu(_memory(from_), result.apart(a), _memory(result.target), *shape, threads)
-    return result.finish()
+    with choose_place({"x": x, "alpha": alpha, "out": out}, num_threads, stream) as place:
+        call = prepare(place, {"x": x}, alpha, axis, out)
+        place.compute("elu", call.inputs, call.alpha, [call.target], call.rows)
+        return call.finish(place)
 
 
 @overload
@@ -188,14 +175,11 @@ def elu_with_memory(
     TypeError, ValueError, RuntimeError
         As :func:`elu`.
     """
-    if _is_for_gpu(num_threads, stream, x=x, alpha=alpha):
-        return _gpu.elu_with_memory(x, alpha, axis, stream)
-    x = input_array(x, "x")
-    a, shape = alpha_and_shape(x, alpha, axis)
-    threads = thread_count(num_threads)
-    z, memory = np.empty_like(x), np.empty_like(x)
-    _core.elu_with_memory(_memory(x), a, _memory(z), _memory(memory), *shape, threads)
-    return z, memory
+    with choose_place({"x": x, "alpha": alpha}, num_threads, stream) as place:
+        call = prepare(place, {"x": x}, alpha, axis)
+        memory = place.empty_like(call.inputs[0])
+        place.compute("elu_with_memory", call.inputs, call.alpha, [call.target, memory], call.rows)
+        return call.finish(place), place.given_back(memory)
 
 
 @overload
@@ -295,48 +279,28 @@ def elu_backward(
     >>> dalpha
     array([-1.49678528, -0.95021293])
     """
-    if memory is None and output is None and stream is None:
-        plain = _core.elu_backward_plain(grad, x, alpha, axis, out, num_threads)
+    if memory is None and output is None and num_threads is None and stream is None:
+        plain = _core.elu_backward_plain(grad, x, alpha, axis, out)
         if plain is not None:
             return plain[0], plain[1][0] if type(alpha) is float else plain[1]
-    given = {
-        name: value
-        for name, value in (("x", x), ("memory", memory), ("output", output))
-        if value is not None
-    }
+    sources = {"x": x, "memory": memory, "output": output}
+    given = {name: value for name, value in sources.items() if value is not None}
     if len(given) != 1:
         raise ValueError(
-            f"exactly one of x, memory and output is taken, not {' and '.join(given) or 'none'}"
+            "exactly one of x, memory and output must be given, not "
+            f"{' and '.join(given) or 'none'}"
         )
-    ((name, value),) = given.items()
-    if _is_for_gpu(num_threads, stream, grad=grad, **given, alpha=alpha, out=out):
-        return _gpu.elu_backward(grad, value, name, alpha, axis, out, stream)
-    source = input_array(value, name)
-    grad = input_like(grad, "grad", source, name)
-    a, shape = alpha_and_shape(source, alpha, axis, name)
-    if name == "output" and not (a > 0).all():
-        raise ValueError(
-            f"alpha has {a[~(a > 0)][0]}; the gradients follow from the output only where every "
-            "alpha is greater than 0"
-        )
-    threads = thread_count(num_threads)
-    result = Result(out, source, grad)
-    dalpha = np.empty_like(a)
-    kernel = {
-        "x": _core.elu_backward,
-        "memory": _core.elu_backward_from_memory,
-        "output": _core.elu_backward_from_output,
-    }[name]
-    kernel(
-        _memory(grad),
-        _memory(source),
-        result.apart(a),
-        _memory(result.target),
-        dalpha,
-        *shape,
-        threads,
-    )
-    return result.finish(), dalpha[0] if np.ndim(alpha) == 0 else dalpha
+    arrays = {**given, "grad": grad}
+    (name,) = given
+    with choose_place({**arrays, "alpha": alpha, "out": out}, num_threads, stream) as place:
+        call = prepare(place, arrays, alpha, axis, out)
+        if name == "output":
+            place.check_positive(call.alpha)
+        dalpha = place.empty(call.alpha.layout.shape, call.alpha.dtype)
+        kernel = "elu_backward" + f"_from_{name}" * (name != "x")
+        source, gradient = call.inputs
+        place.compute(kernel, [gradient, source], call.alpha, [call.target, dalpha], call.rows)
+        return call.finish(place), place.given_back(dalpha)
 
 
 def elu_double_backward(
@@ -386,38 +350,23 @@ def elu_double_backward(
     a product on the way overflows or is subnormal in float64, as exp(x) is below x = -708, digits
     are lost that the result could have. For arrays in host memory.
     """
-    if any(map(_gpu.on_gpu, (grad_dx, grad_dalpha, grad, x, alpha))):
-        raise TypeError("elu_double_backward takes arrays in host memory; one is on a GPU")
-    x = input_array(x, "x")
-    grad = input_like(grad, "grad", x, "x")
-    a, shape = alpha_and_shape(x, alpha, axis)
-    v = np.zeros_like(x) if grad_dx is None else input_like(grad_dx, "grad_dx", x, "x")
-    w = np.zeros_like(a)
-    if grad_dalpha is not None:
-        w = like_alpha(grad_dalpha, "grad_dalpha", a, alpha)
-    threads = thread_count(num_threads)
-    dgrad, dx, dalpha = np.empty_like(x), np.empty_like(x), np.empty_like(a)
-    _core.elu_double_backward(
-        *(_memory(v), w, _memory(grad), _memory(x), a, _memory(dgrad), _memory(dx), dalpha),
-        *shape,
-        threads,
-    )
-    return dgrad, dx, dalpha[0] if np.ndim(alpha) == 0 else dalpha
-
-
-def _is_for_gpu(num_threads: int | None, stream: Any, **arrays: Any) -> bool:
-    """Whether arguments are on a GPU; an error where one does not belong there, or to the host."""
-    if not any(map(_gpu.on_gpu, arrays.values())):
-        if stream is not None:
-            given = " and ".join(name for name, value in arrays.items() if value is not None)
-            raise TypeError(f"stream is {stream!r}, but {given} are in host memory; None is taken")
-        return False
-    if num_threads is not None:
-        raise TypeError(f"num_threads is {num_threads!r}, but arrays are on a GPU; None is taken")
-    return True
-
-
-def _memory(array: _Array) -> _Array:
-    """Return a dense array's memory as the kernels take it: bfloat16 as uint16."""
-    memory = flat(array)
-    return memory.view(np.uint16) if is_bfloat16(memory.dtype) else memory
+    arrays = {"x": x, "grad": grad} | ({} if grad_dx is None else {"grad_dx": grad_dx})
+    everything = {**arrays, "alpha": alpha, "grad_dalpha": grad_dalpha}
+    with choose_place(everything, num_threads, None) as place:
+        if not isinstance(place, Host):
+            raise TypeError(
+                f"elu_double_backward must be given arrays in host memory, not {place.where}"
+            )
+        call = prepare(place, arrays, alpha, axis)
+        x_, grad_, *given = call.inputs
+        v = given[0] if given else place.zeros_like(x_)
+        a = call.alpha
+        w = place.zeros_like(a)
+        if grad_dalpha is not None:
+            w = vector(place, grad_dalpha, "grad_dalpha", a.dtype)
+            check_like(w, a.dtype, a.layout.shape, "alpha")
+        dgrad, dalpha = place.empty_like(x_), place.empty(a.layout.shape, a.dtype)
+        place.compute(
+            "elu_double_backward", [v, w, grad_, x_], a, [dgrad, call.target, dalpha], call.rows
+        )
+        return dgrad.array, call.finish(place), place.given_back(dalpha)

@@ -1,59 +1,85 @@
-"""The memory layouts that the kernels read: dense arrays, their axes in any order."""
+"""Where the elements of an array stand in memory."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
-
-_Array = npt.NDArray[Any]
+import math
+from typing import NamedTuple
 
 
-def memory_order(array: _Array) -> list[int]:
-    """Axes of a dense array from the slowest to the fastest in memory."""
-    if array.flags.c_contiguous:
-        return list(range(array.ndim))
-    # An axis of length 1 may have any stride: its place among the others means nothing.
-    return sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
+class Layout(NamedTuple):
+    """The memory layout of an array in host memory or on a GPU.
 
+    Attributes
+    ----------
+    shape : tuple of int
+    strides : tuple of int
+        In bytes.
+    itemsize : int
+        In bytes.
+    """
 
-def is_dense(array: _Array) -> bool:
-    """Whether the elements fill one block of memory, aligned and without gaps or repeats."""
-    if not array.flags.aligned:
-        return False
-    if array.flags.c_contiguous or array.size == 0:
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    itemsize: int
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def is_c_order(self) -> bool:
+        """Whether the elements fill one block of memory, the last axis the fastest."""
+        expected = self.itemsize
+        for extent, stride in zip(reversed(self.shape), reversed(self.strides), strict=True):
+            if extent != 1:
+                if stride != expected:
+                    return 0 in self.shape
+                expected *= extent
         return True
-    expected = array.itemsize
-    for axis in reversed(memory_order(array)):
-        if array.shape[axis] != 1:
-            if array.strides[axis] != expected:
-                return False
-            expected *= array.shape[axis]
-    return True
 
+    def axes(self) -> list[int]:
+        """Return the axes of a dense array from the slowest to the fastest in memory."""
+        if self.is_c_order:
+            return list(range(len(self.shape)))
+        # An axis of length 1 may have any stride: its place among the others means nothing.
+        return sorted(range(len(self.shape)), key=lambda axis: -self.strides[axis])
 
-def dense(array: _Array) -> _Array:
-    """`array` itself if it is dense, else a dense copy with its axes in the same order."""
-    return array if is_dense(array) else np.copy(array, order="K")
+    def in_order(self, axes: list[int]) -> Layout:
+        """Return the layout of the array with its axes in this order."""
+        shape, strides = self.shape, self.strides
+        return Layout(tuple(shape[i] for i in axes), tuple(strides[i] for i in axes), self.itemsize)
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether the elements fill one block of memory, the axes in any order."""
+        return self.is_c_order or self.in_order(self.axes()).is_c_order
 
-def flat(array: _Array) -> _Array:
-    """Return a dense array's memory as a C-contiguous array, without a copy."""
-    return array if array.flags.c_contiguous else array.transpose(memory_order(array))
+    def matches(self, other: Layout) -> bool:
+        """Whether the elements of an array of the same shape stand in the same places."""
+        return (
+            self.strides == other.strides
+            or self.size == 0
+            or all(
+                extent == 1 or stride == others
+                for extent, stride, others in zip(
+                    self.shape, self.strides, other.strides, strict=True
+                )
+            )
+        )
 
+    def rows(self, axis: int) -> tuple[int, int, int]:
+        """Return a dense array's memory as (outer, channels, inner), the channels on this axis."""
+        if self.shape[axis] == 1:  # where an axis of length 1 stands in memory is not defined
+            return 1, 1, self.size
+        order = self.axes()
+        extents, place = [self.shape[i] for i in order], order.index(axis)
+        return math.prod(extents[:place]), extents[place], math.prod(extents[place + 1 :])
 
-def same_layout(a: _Array, b: _Array) -> bool:
-    """Whether the elements of two arrays of one shape and dtype stand in the same places."""
-    if a.strides == b.strides:
-        return True
-    return all(n == 1 or s == t for n, s, t in zip(a.shape, a.strides, b.strides, strict=True))
-
-
-def in_layout_of(x: _Array, array: _Array) -> _Array:
-    """`array` itself if it is aligned and has dense x's layout, else a copy that has."""
-    if same_layout(array, x) and array.flags.aligned:
-        return array
-    copy = np.empty_like(x)
-    copy[...] = array
-    return copy
+    def span(self, address: int) -> range:
+        """Return the addresses of the bytes from the first to the last of an array."""
+        if self.size == 0:
+            return range(address, address)
+        reach = [(n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True)]
+        first = address + sum(min(r, 0) for r in reach)
+        return range(first, address + sum(max(r, 0) for r in reach) + self.itemsize)

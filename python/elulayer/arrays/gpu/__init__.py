@@ -1,12 +1,11 @@
-"""The functions on arrays that live on a CUDA device.
+"""Arrays of PyTorch and CuPy on a CUDA device.
 
-``arrays.py`` reads them, ``libraries.py`` has what each array library does in its own way,
-``functions.py`` has the functions, ``extension.py`` the compiled unit.
+``libraries.py`` has what each of the two does in its own way, ``device.py`` the place that
+``arguments.py`` prepares arguments in, ``extension.py`` the compiled unit.
 """
 
 from __future__ import annotations
 
-from .call import elu, elu_backward, elu_with_memory
-from .views import on_gpu
+from .device import Device, find_device
 
-__all__ = ["elu", "elu_backward", "elu_with_memory", "on_gpu"]
+__all__ = ["Device", "find_device"]

@@ -1,70 +1,83 @@
-"""What each array library does in its own way: new arrays, copies, the current stream.
+"""What PyTorch and CuPy do each in its own way.
 
-None of them is imported here: whose array is given has been imported by its owner.
+Neither is imported here: whose array is given has been imported by its owner.
 """
 
 from __future__ import annotations
 
-import operator
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
-from ..arguments import kind_of
+from ..layout import Layout
 
 # CUDA's handle of the default stream of a process; 0 stands for it too.
 DEFAULT_STREAM = 1
 
 
 class Library(ABC):
-    """An array library, for arrays on one device.
+    """An array library.
 
-    Parameters
+    Attributes
     ----------
-    device : int
+    name : str
+        Of its module.
     """
 
-    # Whether current_stream() is the stream that the library's own work goes to.
-    knows_its_stream = True
-
-    def __init__(self, device: int) -> None:
-        self.device = device
+    name: str
 
     @property
-    def identity(self) -> Any:
-        """What two arrays' libraries have in common if they are the same."""
-        return type(self)
+    def module(self) -> Any:
+        """The library."""
+        return sys.modules[self.name]
+
+    @abstractmethod
+    def device_of(self, array: Any) -> int | None:
+        """Return the number of the CUDA device that an array is on, None for host memory."""
 
     def check(self, array: Any, name: str) -> None:
-        """Refuse an array whose memory does not hold its elements."""
+        """Refuse an array that is not what its memory holds."""
         return
 
     @abstractmethod
-    def current_stream(self) -> int: ...
+    def describe(self, array: Any) -> tuple[str, Layout, int]:
+        """Return the dtype, the layout and the address of an array."""
 
     @abstractmethod
-    def using(self, stream: int, current: int) -> AbstractContextManager[Any]:
-        """Make `stream` the library's current one, which is `current`, and the device too."""
+    def current_stream(self, device: int) -> int:
+        """Return the stream that the library's own work goes to."""
+
+    @abstractmethod
+    def is_current(self, device: int) -> bool:
+        """Whether new arrays are made on this device."""
+
+    @abstractmethod
+    def using(self, device: int, stream: int) -> AbstractContextManager[Any]:
+        """Make a device and a stream the library's current ones."""
 
     @abstractmethod
     def empty_like(self, array: Any) -> Any:
         """Return a new array of dense `array`'s shape, dtype and memory order."""
 
     @abstractmethod
-    def empty(self, shape: tuple[int, ...], dtype: str, array: Any) -> Any:
-        """Return a new array beside `array`, in C order."""
+    def empty(self, shape: tuple[int, ...], dtype: str, device: int) -> Any:
+        """Return a new array in C order."""
 
-    def address(self, array: Any) -> int | None:
-        """Return where a new array's memory is, if this stream may use it without further ado."""
-        return None
+    @abstractmethod
+    def dense(self, array: Any) -> Any:
+        """Return a dense copy."""
 
-    def keep(self, array: Any, stream: int) -> None:
+    @abstractmethod
+    def assign(self, target: Any, source: Any) -> None:
+        """Copy the elements of an array into another one."""
+
+    def keep(self, array: Any, device: int, stream: int) -> None:
         """Leave the memory of `array` alone until `stream` has done what it has now.
 
-        Where a library cannot, as CuPy, its users hold the arrays that another stream is given.
+        CuPy cannot: its users hold the arrays that another stream is given.
         """
         return
 
@@ -73,71 +86,71 @@ class Library(ABC):
         return
 
 
-class CopyingLibrary(Library):
-    """A library that copies arrays."""
+class _Torch(Library):
+    name = "torch"
 
-    @abstractmethod
-    def dense(self, array: Any) -> Any:
-        """Return a dense copy."""
-
-    @abstractmethod
-    def in_layout_of(self, x: Any, array: Any) -> Any:
-        """Return a copy of `array` in dense `x`'s memory order."""
-
-
-class _Torch(CopyingLibrary):
-    @property
-    def _torch(self) -> Any:
-        return sys.modules["torch"]
+    def device_of(self, array: Any) -> int | None:
+        return int(array.get_device()) if array.is_cuda else None
 
     def check(self, array: Any, name: str) -> None:
+        if array.requires_grad:
+            raise TypeError(
+                f"{name} must not require a gradient, as the result is no part of a graph for "
+                f"automatic differentiation; {name}.detach() is taken"
+            )
         if array.is_neg():
             raise ValueError(
-                f"{name} is a view that negates its elements when they are read; "
+                f"{name} must not be a view that negates its elements when they are read; "
                 f"{name}.resolve_neg() is taken"
             )
 
-    def current_stream(self) -> int:
-        return int(self._torch.cuda.current_stream(self.device).cuda_stream) or DEFAULT_STREAM
+    def describe(self, array: Any) -> tuple[str, Layout, int]:
+        size = array.element_size()
+        strides = tuple([step * size for step in array.stride()])
+        dtype = _dtype_name(array.dtype)
+        return dtype, Layout(tuple(array.shape), strides, size), array.data_ptr()
 
-    def _stream(self, stream: int) -> Any:
-        cuda = self._torch.cuda
+    def current_stream(self, device: int) -> int:
+        return int(self.module.cuda.current_stream(device).cuda_stream) or DEFAULT_STREAM
+
+    def is_current(self, device: int) -> bool:
+        return bool(self.module.cuda.current_device() == device)
+
+    def _stream(self, device: int, stream: int) -> Any:
+        cuda = self.module.cuda
         if stream == DEFAULT_STREAM:
-            return cuda.default_stream(self.device)
-        return cuda.ExternalStream(stream, device=self.device)
+            return cuda.default_stream(device)
+        return cuda.ExternalStream(stream, device=device)
 
-    def using(self, stream: int, current: int) -> AbstractContextManager[Any]:
-        cuda = self._torch.cuda
-        if stream == current:
-            same: AbstractContextManager[Any] = (
-                nullcontext() if cuda.current_device() == self.device else cuda.device(self.device)
-            )
-            return same
-        other: AbstractContextManager[Any] = cuda.stream(self._stream(stream))
-        return other
+    def using(self, device: int, stream: int) -> AbstractContextManager[Any]:
+        context: AbstractContextManager[Any] = self.module.cuda.stream(self._stream(device, stream))
+        return context
 
     def empty_like(self, array: Any) -> Any:
-        return self._torch.empty_like(array, requires_grad=False)
+        return self.module.empty_like(array)
 
-    def empty(self, shape: tuple[int, ...], dtype: str, array: Any) -> Any:
-        return self._torch.empty(shape, dtype=getattr(self._torch, dtype), device=array.device)
-
-    def address(self, array: Any) -> int | None:
-        return int(array.data_ptr())
+    def empty(self, shape: tuple[int, ...], dtype: str, device: int) -> Any:
+        torch = self.module
+        return torch.empty(shape, dtype=getattr(torch, dtype), device=f"cuda:{device}")
 
     def dense(self, array: Any) -> Any:
         return array.clone()
 
-    def in_layout_of(self, x: Any, array: Any) -> Any:
-        return self.empty_like(x).copy_(array)
+    def assign(self, target: Any, source: Any) -> None:
+        target.copy_(source)
 
-    def keep(self, array: Any, stream: int) -> None:
-        array.record_stream(self._stream(stream))
+    def keep(self, array: Any, device: int, stream: int) -> None:
+        array.record_stream(self._stream(device, stream))
 
     def written(self, array: Any) -> None:
         # Autograd then refuses to use a value that it had saved and that is gone.
         if not array.is_inference():
-            self._torch.autograd.graph.increment_version(array)
+            self.module.autograd.graph.increment_version(array)
+
+
+@cache
+def _dtype_name(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 class _Handle:
@@ -150,182 +163,56 @@ class _Handle:
         return 0, self._stream
 
 
-class _CuPy(CopyingLibrary):
-    @property
-    def _cupy(self) -> Any:
-        return sys.modules["cupy"]
+class _CuPy(Library):
+    name = "cupy"
 
-    def current_stream(self) -> int:
-        with self._cupy.cuda.Device(self.device):
-            return int(self._cupy.cuda.get_current_stream().ptr) or DEFAULT_STREAM
+    def device_of(self, array: Any) -> int | None:
+        return int(array.device.id)
+
+    def describe(self, array: Any) -> tuple[str, Layout, int]:
+        dtype = array.dtype
+        layout = Layout(array.shape, array.strides, array.itemsize)
+        return dtype.name if dtype.isnative else dtype.str, layout, array.data.ptr
+
+    def current_stream(self, device: int) -> int:
+        cuda = self.module.cuda
+        with nullcontext() if self.is_current(device) else cuda.Device(device):
+            return int(cuda.get_current_stream().ptr) or DEFAULT_STREAM
+
+    def is_current(self, device: int) -> bool:
+        return bool(self.module.cuda.runtime.getDevice() == device)
 
     @contextmanager
-    def using(self, stream: int, current: int) -> Iterator[None]:
-        with ExitStack() as stack:
-            stack.enter_context(self._cupy.cuda.Device(self.device))
-            if stream != current:
-                stack.enter_context(self._stream(stream))
+    def using(self, device: int, stream: int) -> Iterator[None]:
+        with self.module.cuda.Device(device), self._stream(device, stream):
             yield
 
-    def _stream(self, stream: int) -> Any:
-        cuda = self._cupy.cuda
+    def _stream(self, device: int, stream: int) -> Any:
+        cuda = self.module.cuda
         if stream == DEFAULT_STREAM:
             return cuda.Stream.null
         if hasattr(cuda.Stream, "from_external"):
             return cuda.Stream.from_external(_Handle(stream))
-        return cuda.ExternalStream(stream, self.device)  # before version 14
+        return cuda.ExternalStream(stream, device)  # before version 14
 
     def empty_like(self, array: Any) -> Any:
-        return self._cupy.empty_like(array)
+        return self.module.empty_like(array)
 
-    def empty(self, shape: tuple[int, ...], dtype: str, array: Any) -> Any:
-        return self._cupy.empty(shape, dtype=dtype)
-
-    def address(self, array: Any) -> int | None:
-        return int(array.data.ptr)
+    def empty(self, shape: tuple[int, ...], dtype: str, device: int) -> Any:
+        return self.module.empty(shape, dtype=dtype)
 
     def dense(self, array: Any) -> Any:
         return array.copy(order="K")
 
-    def in_layout_of(self, x: Any, array: Any) -> Any:
-        copy = self.empty_like(x)
-        copy[...] = array
-        return copy
+    def assign(self, target: Any, source: Any) -> None:
+        target[...] = source
 
 
-class _Numba(Library):
-    @property
-    def _cuda(self) -> Any:
-        return sys.modules["numba.cuda"]
-
-    def current_stream(self) -> int:
-        return DEFAULT_STREAM  # Numba has none but the streams that are named
-
-    def using(self, stream: int, current: int) -> AbstractContextManager[Any]:
-        gpu: AbstractContextManager[Any] = self._cuda.gpus[self.device]
-        return gpu
-
-    def empty_like(self, array: Any) -> Any:
-        return self._cuda.device_array_like(array)
-
-    def empty(self, shape: tuple[int, ...], dtype: str, array: Any) -> Any:
-        return self._cuda.device_array(shape, dtype=dtype)
-
-
-class _ArrayApi(CopyingLibrary):
-    """Any library with the functions of the array API standard, https://data-apis.org."""
-
-    knows_its_stream = False
-
-    def __init__(self, device: int, array: Any) -> None:
-        super().__init__(device)
-        self._functions = array.__array_namespace__()
-
-    @property
-    def identity(self) -> Any:
-        return self._functions
-
-    def current_stream(self) -> int:
-        return DEFAULT_STREAM
-
-    def using(self, stream: int, current: int) -> AbstractContextManager[Any]:
-        return nullcontext()
-
-    def empty_like(self, array: Any) -> Any:
-        return self._functions.empty_like(array)
-
-    def empty(self, shape: tuple[int, ...], dtype: str, array: Any) -> Any:
-        return self._functions.empty(
-            shape, dtype=getattr(self._functions, dtype), device=array.device
-        )
-
-    def dense(self, array: Any) -> Any:
-        return self._functions.asarray(array, copy=True)
-
-    def in_layout_of(self, x: Any, array: Any) -> Any:
-        copy = self.empty_like(x)
-        copy[...] = array
-        return copy
-
-
-_LIBRARIES: dict[str, type[Library]] = {"torch": _Torch, "cupy": _CuPy, "numba": _Numba}
-_IMMUTABLE = ("jax", "jaxlib", "tensorflow")
-
-
-def find_library(array: Any, device: int) -> Library | None:
-    """Return the library that an array on this device is of, if it is one that makes arrays."""
-    array_type: Any = type(array)
-    kind = _kind_of_library(array_type)
-    if kind is not None:
-        return kind(device)
-    if not is_immutable(array) and hasattr(array, "__array_namespace__"):
-        return _ArrayApi(device, array)
-    return None
-
-
-def library_of(array: Any, name: str, device: int) -> Library:
-    """Return the library that makes the results, or say which ones do."""
-    library = find_library(array, device)
-    if library is not None:
-        return library
-    if is_immutable(array):
-        raise TypeError(
-            f"{name} is a {kind_of(array)}, whose library has no arrays that can be written; "
-            f"torch.from_dlpack({name}) or cupy.from_dlpack({name}) is taken"
-        )
-    raise TypeError(
-        f"{name} is a {kind_of(array)}; arrays of PyTorch, CuPy, Numba and of libraries that "
-        "follow the array API standard are taken"
-    )
-
-
-def is_immutable(array: Any) -> bool:
-    """Whether the library of an array relies on its never being written to."""
-    return any(root in _IMMUTABLE for root in _roots(type(array)))
+_LIBRARIES = {library.name: library for library in (_Torch(), _CuPy())}
 
 
 @cache
-def _kind_of_library(array_type: type) -> type[Library] | None:
-    known = (_LIBRARIES.get(root) for root in _roots(array_type))
-    return next((kind for kind in known if kind is not None), None)
-
-
-def _roots(array_type: type) -> list[str]:
-    """Return the packages that a type and what it is derived from are of."""
-    return [base.__module__.partition(".")[0] for base in array_type.__mro__]
-
-
-def stream_handle(stream: Any, device: int) -> int:
-    """Return the cudaStream_t of a stream object or a number."""
-    place = getattr(stream, "device_index", getattr(stream, "device_id", None))
-    if place is not None and place >= 0 and place != device:
-        raise ValueError(
-            f"stream is of CUDA device {place} and the arrays are on device {device}; "
-            "one device is taken"
-        )
-    handle = _number_of(stream)
-    if handle is None:
-        raise TypeError(
-            f"stream is {stream!r}; a stream of PyTorch, CuPy or Numba, an object with "
-            "__cuda_stream__, or the number of a cudaStream_t is taken"
-        )
-    return handle or DEFAULT_STREAM
-
-
-def _number_of(stream: Any) -> int | None:
-    """Return the number that a stream object has, or that is one; None for anything else."""
-    try:
-        if isinstance(stream, bool):
-            return None
-        if hasattr(stream, "__cuda_stream__"):
-            stream = stream.__cuda_stream__()[1]
-        elif hasattr(stream, "cuda_stream"):  # PyTorch
-            stream = stream.cuda_stream
-        elif hasattr(stream, "ptr"):  # CuPy
-            stream = stream.ptr
-        elif hasattr(stream, "handle"):  # Numba
-            stream = getattr(stream.handle, "value", stream.handle) or 0
-        number = operator.index(stream)
-    except (TypeError, IndexError):
-        return None
-    return number if 0 <= number < 1 << 64 else None
+def library_of(array_type: type) -> Library | None:
+    """Return the library that arrays of a type, or of what it is derived from, are of."""
+    roots = [base.__module__.partition(".")[0] for base in array_type.__mro__]
+    return next((_LIBRARIES[root] for root in roots if root in _LIBRARIES), None)

@@ -1,0 +1,141 @@
+"""Arrays in host memory: NumPy's, and what NumPy can read."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _core
+from .layout import Layout
+from .place import (
+    ITEM_SIZES,
+    Operand,
+    Place,
+    check_dtype,
+    check_range,
+    is_number,
+    kind_of,
+    not_positive,
+)
+
+_Array = npt.NDArray[Any]
+
+
+class Host(Place):
+    """Host memory.
+
+    Parameters
+    ----------
+    num_threads : int
+        0 for OpenMP's own setting.
+    """
+
+    where = "in host memory"
+    copies_results = True
+
+    def __init__(self, num_threads: int) -> None:
+        self._num_threads = num_threads
+
+    def read(self, value: Any, name: str) -> Operand:
+        """Return what NumPy makes of an argument; nothing is converted to another dtype."""
+        operand = _operand(_as_array(value, name), name)
+        check_dtype(operand.dtype, name)
+        return operand
+
+    def read_alpha(self, value: Any, name: str, dtype: str) -> Operand:
+        """Return Python numbers as an array of this dtype; an array stays what it is."""
+        if is_number(value):
+            check_range(value, name, dtype)
+            return _operand(np.array(value, dtype), name)
+        if isinstance(value, (list, tuple)):
+            if any(isinstance(number, (list, tuple)) for number in value):
+                raise ValueError(f"{name} must be a number or a vector, not {reprlib.repr(value)}")
+            if all(map(is_number, value)):
+                for number in value:
+                    check_range(number, name, dtype)
+                return _operand(np.array(value, dtype), name)
+        return _operand(_as_array(value, name), name)
+
+    def check_positive(self, alpha: Operand) -> None:
+        """Check all."""
+        positive = alpha.array > 0
+        if not positive.all():
+            raise not_positive(alpha.array[~positive][0])
+
+    def read_out(self, value: Any) -> Operand:
+        """Return an ndarray that can be written to."""
+        if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
+            raise TypeError(f"out must be an ndarray, not {kind_of(value)}")
+        if not value.flags.writeable:
+            raise ValueError("out must be an array that can be written to, not a read-only one")
+        return _operand(value, "out")
+
+    def dense(self, operand: Operand) -> Operand:
+        """Return a dense copy, its axes in the same order."""
+        return _operand(np.copy(operand.array, order="K"), operand.name)
+
+    def empty_like(self, x: Operand) -> Operand:
+        """Return a new array of dense x's dtype and layout."""
+        return _operand(np.empty_like(x.array), "the result")
+
+    def empty(self, shape: tuple[int, ...], dtype: str) -> Operand:
+        """Return a new array in C order."""
+        return _operand(np.empty(shape, dtype), "the result")
+
+    def zeros_like(self, x: Operand) -> Operand:
+        """Return zeros in dense x's dtype and layout."""
+        return _operand(np.zeros_like(x.array), "zeros")
+
+    def assign(self, target: Operand, source: Operand) -> None:
+        """Copy the elements of an array into another one."""
+        target.array[...] = source.array
+
+    def compute(
+        self,
+        kernel: str,
+        inputs: Sequence[Operand],
+        alpha: Operand,
+        outputs: Sequence[Operand],
+        rows: tuple[int, int, int],
+    ) -> None:
+        """Call a kernel of ``_core``."""
+        memory = [_memory(operand) for operand in (*inputs, alpha, *outputs)]
+        getattr(_core, kernel)(*memory, *rows, self._num_threads)
+
+    def given_back(self, operand: Operand) -> Any:
+        """Return the array, or the NumPy scalar that one without dimensions holds."""
+        return operand.array if operand.layout.shape else operand.array[()]
+
+
+_NAMES = {np.dtype(name): name for name in ("float32", "float64", "float16")}
+
+
+def _as_array(value: Any, name: str) -> _Array:
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must not be a masked array, whose mask would be ignored: fill it")
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError, BufferError) as error:
+        raise TypeError(f"{name} must be an array, not {kind_of(value)}: {error}") from error
+    if not array.dtype.isnative and array.dtype.newbyteorder("=").name in ITEM_SIZES:
+        raise TypeError(
+            f"{name} must be in this machine's byte order, not of dtype {array.dtype.str!r}; "
+            f"convert it with {name}.astype({name}.dtype.newbyteorder('='))"
+        )
+    return array
+
+
+def _operand(array: _Array, name: str) -> Operand:
+    layout = Layout(array.shape, array.strides, array.itemsize)
+    dtype = _NAMES.get(array.dtype) or str(array.dtype)
+    return Operand(name, array, dtype, layout, array.ctypes.data)
+
+
+def _memory(operand: Operand) -> _Array:
+    """Return a dense array's memory as the kernels take it: in C order, bfloat16 as uint16."""
+    array: _Array = operand.array.transpose(operand.layout.axes())
+    return array.view(np.uint16) if operand.dtype == "bfloat16" else array
