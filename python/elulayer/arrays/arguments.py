@@ -96,7 +96,7 @@ def prepare(
         other = place.read(other_value, other_name)
         check_like(other, x.dtype, x.layout.shape, name)
         if not (other.is_aligned and other.layout.matches(x.layout)):
-            copy = place.empty_like(x)._replace(name=other_name)
+            copy = place.empty_like(x)
             place.assign(copy, other)
             other = copy
         inputs.append(other)

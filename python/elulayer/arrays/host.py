@@ -132,10 +132,12 @@ def _as_array(value: Any, name: str) -> _Array:
 def _operand(array: _Array, name: str) -> Operand:
     layout = Layout(array.shape, array.strides, array.itemsize)
     dtype = _NAMES.get(array.dtype) or str(array.dtype)
-    return Operand(name, array, dtype, layout, array.ctypes.data)
+    return Operand(name, array, dtype, layout, array.flags.aligned)
 
 
 def _memory(operand: Operand) -> _Array:
     """Return a dense array's memory as the kernels take it: in C order, bfloat16 as uint16."""
-    array: _Array = operand.array.transpose(operand.layout.axes())
+    array: _Array = operand.array
+    if not operand.layout.is_c_order:
+        array = array.transpose(operand.layout.axes())
     return array.view(np.uint16) if operand.dtype == "bfloat16" else array

@@ -6,7 +6,7 @@ import math
 import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ ITEM_SIZES = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 """The dtypes that the kernels take."""
 
 
-class Operand(NamedTuple):
+class Operand:
     """An array that a kernel reads or writes.
 
     Attributes
@@ -27,21 +27,32 @@ class Operand(NamedTuple):
         The array; for an alpha that a kernel takes by value, the number.
     dtype : str
     layout : Layout
-    address : int
-        Of its first element.
+    is_aligned : bool
+        Whether each element begins at a multiple of its size.
     """
 
-    name: str
-    array: Any
-    dtype: str
-    layout: Layout
-    address: int
+    __slots__ = ("_address", "array", "dtype", "is_aligned", "layout", "name")
+
+    def __init__(
+        self,
+        name: str,
+        array: Any,
+        dtype: str,
+        layout: Layout,
+        is_aligned: bool,
+        address: int | None = None,
+    ) -> None:
+        self.name = name
+        self.array = array
+        self.dtype = dtype
+        self.layout = layout
+        self.is_aligned = is_aligned
+        self._address = address
 
     @property
-    def is_aligned(self) -> bool:
-        """Whether each element begins at a multiple of its size."""
-        _, strides, itemsize = self.layout
-        return not self.address % itemsize and not any(stride % itemsize for stride in strides)
+    def address(self) -> int:
+        """Of the first element. To ask NumPy takes a while, so it is asked where it matters."""
+        return int(self.array.ctypes.data) if self._address is None else self._address
 
     def is_same_memory(self, other: Operand) -> bool:
         """Whether each element of two arrays of one dtype is that of the other too."""
@@ -149,12 +160,13 @@ def is_number(value: object) -> bool:
     return type(value) in (int, float)
 
 
+_LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in ("float32", "float64")}
+
+
 def check_range(value: float, name: str, dtype: str) -> None:
     """Check that a Python number is in the range of a dtype, or infinite, or NaN."""
     # A comparison takes integers of any size.
-    if abs(value) > float(np.finfo(dtype).max) and not (
-        isinstance(value, float) and math.isinf(value)
-    ):
+    if abs(value) > _LARGEST[dtype] and not (isinstance(value, float) and math.isinf(value)):
         raise ValueError(f"{name} must be in the range of {dtype}, not {reprlib.repr(value)}")
 
 

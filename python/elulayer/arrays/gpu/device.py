@@ -143,7 +143,7 @@ class Device(Place):
                     f"{self.where}, not {kind_of(value)}"
                 )
             check_range(value, name, dtype)
-            return Operand(name, float(value), dtype, Layout((), (), 1), 0)
+            return Operand(name, float(value), dtype, Layout((), (), 1), True, 0)
         return self.read(value, name)
 
     def check_positive(self, alpha: Operand) -> None:
@@ -204,4 +204,5 @@ class Device(Place):
         return operand.array
 
     def _operand(self, array: Any, name: str) -> Operand:
-        return Operand(name, array, *self._library.describe(array))
+        dtype, layout, address = self._library.describe(array)
+        return Operand(name, array, dtype, layout, not address % layout.itemsize, address)
