@@ -2,6 +2,7 @@
 
 import functools
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +25,13 @@ def test_python_examples(monkeypatch, tmp_path):
     assert len(blocks) >= 3
     names = {}
     for block in blocks:
-        if 'device="cuda"' in block:  # tests/test_gpu_arrays.py runs it
+        if 'device="cuda"' in block:  # tests/arrays/test_gpu_arrays.py runs it
             continue
         exec(compile(block, str(README), "exec"), names)
 
     assert names["accuracy"] > 0.7
     x, alpha, dalpha = names["x"], names["alpha"], names["dalpha"]
-    expected = (np.where(x > 0, 0, np.expm1(x.astype(float))) * names["Z"]).sum(axis=(0, 2, 3))
+    expected = (np.where(x > 0, 0, np.expm1(x.astype(float))) * names["grad"]).sum(axis=(0, 2, 3))
     np.testing.assert_allclose(dalpha, expected, rtol=1e-5)
     assert names["dX"].shape == x.shape
     assert alpha.shape == (20,)
@@ -40,3 +41,19 @@ def test_python_examples(monkeypatch, tmp_path):
     network, info = el.train_network(names["X_train"], names["Y_train"], layers, quick("sgdm"))
     assert info.loss[-1] < info.loss[0]
     assert network.layers[3].alpha != own.alpha
+
+
+@pytest.mark.skipif(not README.exists(), reason="the README is not beside the tests")
+def test_the_index_has_every_public_name_where_it_is():
+    links = re.findall(r"\[`(\w+)`\]\(([\w/.]+)\)", README.read_text())
+    assert sorted(name for name, _ in links) == sorted(set(el.__all__) - {"__version__"})
+    for name, path in links:
+        public = getattr(el, name)
+        source = sys.modules[public.__module__] if hasattr(public, "__module__") else public
+        assert Path(source.__file__).parts[-2:] == Path(path).parts[-2:]
+
+
+@pytest.mark.skipif(not README.exists(), reason="the README is not beside the tests")
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#:]+)\)", README.read_text()):
+        assert (README.parent / target).exists(), target

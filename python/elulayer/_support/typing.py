@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +14,7 @@ AnyArray = npt.NDArray[Any]
 """An array of any dtype, such as labels."""
 
 
-class _DLPackArray(Protocol):
+class GpuArray(Protocol):
+    """An array of PyTorch or CuPy; both follow DLPack."""
+
     def __dlpack_device__(self) -> tuple[Any, int]: ...
-
-
-class _CudaInterfaceArray(Protocol):
-    @property
-    def __cuda_array_interface__(self) -> dict[str, Any]: ...
-
-
-GpuArray: TypeAlias = _DLPackArray | _CudaInterfaceArray
-"""An array of another library, on a CUDA device."""

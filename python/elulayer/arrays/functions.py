@@ -78,7 +78,7 @@ def elu(
         and forked child processes use one thread.
     stream : optional
         For arrays on a GPU: where the work is put, by default the current stream of x's library. A
-        stream of PyTorch, CuPy or Numba, an object with ``__cuda_stream__``, or the number of a
+        stream of PyTorch or CuPy, an object with ``__cuda_stream__``, or the number of a
         ``cudaStream_t``.
 
     Returns
@@ -97,13 +97,11 @@ def elu(
 
     Notes
     -----
-    Arrays on a CUDA device, of PyTorch, CuPy, Numba (dense ones) or a library that follows the
-    array API standard, are taken too, alpha then as a number or an array on the same device; the
-    result is an array of x's library. The call returns when the work is in the stream. Numba has no
-    current stream but the default one; a library's stream that cannot be known is waited for. The
-    result is no part of a graph for automatic differentiation: tensors that require a gradient are
-    refused, ``x.detach()`` is taken. With `stream`, CuPy's and Numba's arrays must live until the
-    work is done, as in their own streams.
+    PyTorch's and CuPy's arrays on a CUDA device are taken too: all of one library on one device,
+    alpha an array there or a number; the result is an array of the library. The call returns when
+    the work is in the stream. The result is no part of a graph for automatic differentiation:
+    tensors that require a gradient are refused, ``x.detach()`` is taken. With `stream`, CuPy's
+    arrays must live until the work is done.
 
     NaN gives NaN, -0.0 gives -0.0 (for alpha > 0), -inf gives -alpha; subnormal numbers are kept.
     The bits of the result depend on the values alone: not on the number of threads, the memory
