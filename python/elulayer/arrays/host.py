@@ -34,11 +34,15 @@ class Host(Place):
         0 for OpenMP's own setting.
     """
 
-    where = "in host memory"
     copies_results = True
 
     def __init__(self, num_threads: int) -> None:
         self._num_threads = num_threads
+
+    @property
+    def where(self) -> str:
+        """The place, as messages have it."""
+        return "in host memory"
 
     def read(self, value: Any, name: str) -> Operand:
         """Return what NumPy makes of an argument; nothing is converted to another dtype."""

@@ -36,7 +36,7 @@ class Layout(NamedTuple):
     @property
     def is_c_order(self) -> bool:
         """Whether they do so with the last axis the fastest."""
-        return _dense_axes(self) == tuple(range(len(self.shape)))
+        return _is_c_order(self)
 
     def axes(self) -> tuple[int, ...]:
         """Return the axes of a dense array from the slowest to the fastest in memory."""
@@ -53,19 +53,14 @@ class Layout(NamedTuple):
 
     def rows(self, axis: int) -> tuple[int, int, int]:
         """Return a dense array's memory as (outer, channels, inner), the channels on this axis."""
-        if self.shape[axis] == 1:  # where an axis of length 1 stands in memory is not defined
-            return 1, 1, self.size
-        axes = self.axes()
-        place, extents = axes.index(axis), [self.shape[i] for i in axes]
-        return math.prod(extents[:place]), extents[place], math.prod(extents[place + 1 :])
+        return _rows(self, axis)
 
-    def span(self, address: int) -> range:
-        """Return the addresses of the bytes from the first to the last of an array."""
-        if self.size == 0:
-            return range(address, address)
-        reach = [(n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True)]
-        first = address + sum(min(r, 0) for r in reach)
-        return range(first, address + sum(max(r, 0) for r in reach) + self.itemsize)
+    def span(self) -> tuple[int, int]:
+        """Return where an array's bytes begin and end, seen from its first element."""
+        return _span(self)
+
+
+# A program has few layouts, and asks the same of them in every call.
 
 
 @lru_cache(maxsize=1024)
@@ -86,3 +81,25 @@ def _dense_axes(layout: Layout) -> tuple[int, ...] | None:
         else:
             return axes
     return None
+
+
+@lru_cache(maxsize=1024)
+def _is_c_order(layout: Layout) -> bool:
+    return _dense_axes(layout) == tuple(range(len(layout.shape)))
+
+
+@lru_cache(maxsize=1024)
+def _rows(layout: Layout, axis: int) -> tuple[int, int, int]:
+    if layout.shape[axis] == 1:  # where an axis of length 1 stands in memory is not defined
+        return 1, 1, layout.size
+    axes = layout.axes()
+    place, extents = axes.index(axis), [layout.shape[i] for i in axes]
+    return math.prod(extents[:place]), extents[place], math.prod(extents[place + 1 :])
+
+
+@lru_cache(maxsize=1024)
+def _span(layout: Layout) -> tuple[int, int]:
+    if layout.size == 0:
+        return 0, 0
+    reach = [(n - 1) * stride for n, stride in zip(layout.shape, layout.strides, strict=True)]
+    return sum(min(r, 0) for r in reach), sum(max(r, 0) for r in reach) + layout.itemsize

@@ -64,8 +64,10 @@ class Operand:
 
     def overlaps(self, other: Operand) -> bool:
         """Whether two arrays may have memory in common."""
-        own, others = self.layout.span(self.address), other.layout.span(other.address)
-        return own.start < others.stop and others.start < own.stop
+        begin, end = self.layout.span()
+        other_begin, other_end = other.layout.span()
+        distance = other.address - self.address
+        return begin < distance + other_end and distance + other_begin < end
 
 
 class Place(ABC):
@@ -75,14 +77,16 @@ class Place(ABC):
 
     Attributes
     ----------
-    where : str
-        As messages have it.
     copies_results : bool
         Whether a result can be computed elsewhere and copied to where it has to be.
     """
 
-    where: str
     copies_results: bool
+
+    @property
+    @abstractmethod
+    def where(self) -> str:
+        """The place, as messages have it."""
 
     def __enter__(self) -> Place:
         return self

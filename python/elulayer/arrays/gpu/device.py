@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 
 from ..layout import Layout
-from ..place import Operand, Place, check_dtype, check_range, is_number, kind_of, not_positive
+from ..place import (
+    ITEM_SIZES,
+    Operand,
+    Place,
+    check_dtype,
+    check_range,
+    is_number,
+    kind_of,
+    not_positive,
+)
 from .extension import usable
 from .libraries import Library, library_of
 from .streams import stream_handle
@@ -89,7 +98,6 @@ class Device(Place):
     copies_results = False
 
     def __init__(self, device: int, library: Library, stream: Any, name: str) -> None:
-        self.where = f"on CUDA device {device}"
         self._device = device
         self._library = library
         self._extension = usable(name)
@@ -98,6 +106,11 @@ class Device(Place):
         self._given: list[Any] = []
         self._out: Any = None
         self._context: AbstractContextManager[Any] | None = None
+
+    @property
+    def where(self) -> str:
+        """The place, as messages have it."""
+        return f"on CUDA device {self._device}"
 
     def __enter__(self) -> Place:
         if self._stream != self._current or not self._library.is_current(self._device):
@@ -119,18 +132,18 @@ class Device(Place):
     def read(self, value: Any, name: str) -> Operand:
         """Return an array of the call's library."""
         try:
-            operand = self._operand(value, name)
+            dtype, layout, address = self._library.describe(value)
         except Exception as error:  # of a number, or an array whose library gives no address
             raise TypeError(f"{name} must be an array, not {kind_of(value)}: {error}") from error
-        check_dtype(operand.dtype, name)
+        check_dtype(dtype, name)
         self._library.check(value, name)
-        if not operand.address and operand.layout.size:
+        if not address and layout.size:
             raise TypeError(
                 f"{name} must be an array with memory of its own, not {kind_of(value)} that gives "
-                f"no address for its {operand.layout.size} elements"
+                f"no address for its {layout.size} elements"
             )
         self._given.append(value)
-        return operand
+        return Operand(name, value, dtype, layout, not address % layout.itemsize, address)
 
     def read_alpha(self, value: Any, name: str, dtype: str) -> Operand:
         """Return alpha: a number, which goes to the kernel as it is, or an array."""
@@ -163,11 +176,22 @@ class Device(Place):
 
     def empty_like(self, x: Operand) -> Operand:
         """Return a new array of dense x's dtype and layout."""
-        return self._operand(self._library.empty_like(x.array), "the result")
+        array = self._library.empty_like(x.array)
+        if not x.layout.is_c_order:
+            return self._operand(array, "the result")
+        return Operand(
+            "the result", array, x.dtype, x.layout, True, self._library.address_of(array)
+        )
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Operand:
         """Return a new array in C order."""
-        return self._operand(self._library.empty(shape, dtype, self._device), "the result")
+        array = self._library.empty(shape, dtype, self._device)
+        size = ITEM_SIZES[dtype]
+        steps = [size]
+        for extent in reversed(shape[1:]):
+            steps.append(steps[-1] * extent)
+        layout = Layout(shape, tuple(reversed(steps[: len(shape)])), size)
+        return Operand("the result", array, dtype, layout, True, self._library.address_of(array))
 
     def assign(self, target: Operand, source: Operand) -> None:
         """Copy the elements of an array into another one."""

@@ -47,6 +47,10 @@ class Library(ABC):
         """Return the dtype, the layout and the address of an array."""
 
     @abstractmethod
+    def address_of(self, array: Any) -> int:
+        """Return where the first element is."""
+
+    @abstractmethod
     def current_stream(self, device: int) -> int:
         """Return the stream that the library's own work goes to."""
 
@@ -109,6 +113,9 @@ class _Torch(Library):
         strides = tuple([step * size for step in array.stride()])
         dtype = _dtype_name(array.dtype)
         return dtype, Layout(tuple(array.shape), strides, size), array.data_ptr()
+
+    def address_of(self, array: Any) -> int:
+        return int(array.data_ptr())
 
     def current_stream(self, device: int) -> int:
         return int(self.module.cuda.current_stream(device).cuda_stream) or DEFAULT_STREAM
@@ -173,6 +180,9 @@ class _CuPy(Library):
         dtype = array.dtype
         layout = Layout(array.shape, array.strides, array.itemsize)
         return dtype.name if dtype.isnative else dtype.str, layout, array.data.ptr
+
+    def address_of(self, array: Any) -> int:
+        return int(array.data.ptr)
 
     def current_stream(self, device: int) -> int:
         cuda = self.module.cuda
