@@ -78,14 +78,15 @@ std::vector<TwoSums> add_channels(Shape shape, int num_threads, const RowSums& r
   const Tasks tasks(shape);
   const auto channels = static_cast<std::size_t>(shape.channels);
   std::vector<TwoSums> leaves(static_cast<std::size_t>(tasks.count) * channels);
-  parallel_for(tasks.count, choose_threads(num_threads, size_of(shape)), [&](std::int64_t task) {
-    TwoSums* const leaf = leaves.data() + task * shape.channels;
-    for_each_row(shape, tasks, task, [&](std::int64_t at, std::int64_t c) {
-      const TwoSums sums = row_sums(at, c);
-      leaf[c].first += sums.first;
-      leaf[c].second += sums.second;
-    });
-  });
+  parallel_for(tasks.count, choose_threads(num_threads, size_of(shape)),
+               [&](std::int64_t task) noexcept {
+                 TwoSums* const leaf = leaves.data() + task * shape.channels;
+                 for_each_row(shape, tasks, task, [&](std::int64_t at, std::int64_t c) {
+                   const TwoSums sums = row_sums(at, c);
+                   leaf[c].first += sums.first;
+                   leaf[c].second += sums.second;
+                 });
+               });
   std::vector<TwoSums> totals(channels);
   for (std::size_t i = 0; i < leaves.size(); ++i) {
     totals[i % channels].first += leaves[i].first;
@@ -99,7 +100,7 @@ template <class Row>
 void map_rows(Shape shape, int num_threads, const Row& row) {
   const Tasks tasks(shape);
   parallel_for(tasks.count, choose_threads(num_threads, size_of(shape)),
-               [&](std::int64_t task) { for_each_row(shape, tasks, task, row); });
+               [&](std::int64_t task) noexcept { for_each_row(shape, tasks, task, row); });
 }
 
 }  // namespace

@@ -1,13 +1,11 @@
 // The native API: tiles on threads, then the partial sums of alpha's gradient in a fixed order.
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <initializer_list>
 #include <limits>
 #include <memory>
 #include <stdexcept>
 #include <string>
-#include <type_traits>
 
 #include "cpu/cache.hpp"
 #include "cpu/dispatch.hpp"
@@ -18,24 +16,6 @@
 
 namespace elulayer {
 namespace {
-
-template <class T>
-const cpu::KernelTable<T>& kernels() {
-  if constexpr (std::is_same_v<T, float>) {
-    return cpu::active_kernels().f32;
-  } else if constexpr (std::is_same_v<T, double>) {
-    return cpu::active_kernels().f64;
-  } else if constexpr (std::is_same_v<T, float16>) {
-    return cpu::active_kernels().f16;
-  } else {
-    return cpu::active_kernels().bf16;
-  }
-}
-
-template <class T>
-cpu::Partition partition(Shape shape) {
-  return {shape, cpu::run_size(sizeof(Arithmetic<T>))};
-}
 
 // Streamed stores save the reading of the lines that are written, and lose them for a reader that
 // follows at once: they pay where the arrays are larger than the last level of cache.
@@ -55,137 +35,90 @@ cpu::Store choose_store(std::int64_t size, const T* result,
 
 // Number of elements of the shape.
 std::int64_t checked_size(Shape shape) {
-  constexpr std::int64_t max = std::numeric_limits<std::int64_t>::max();
-  const std::int64_t extents[] = {shape.outer, shape.channels, shape.inner};
-  bool empty = false;
-  for (const std::int64_t extent : extents) {
-    if (extent < 0) {
-      throw std::invalid_argument("shape (" + std::to_string(shape.outer) + ", " +
-                                  std::to_string(shape.channels) + ", " +
-                                  std::to_string(shape.inner) + ") has a negative extent");
-    }
-    empty = empty || extent == 0;
+  const auto refuse = [&](const char* what) {
+    throw std::invalid_argument("shape (" + std::to_string(shape.outer) + ", " +
+                                std::to_string(shape.channels) + ", " +
+                                std::to_string(shape.inner) + ") has " + what);
+  };
+  if (shape.outer < 0 || shape.channels < 0 || shape.inner < 0) {
+    refuse("a negative extent");
   }
-  if (empty) {
+  if (shape.outer == 0 || shape.channels == 0 || shape.inner == 0) {
     return 0;
   }
-  std::int64_t size = 1;
-  for (const std::int64_t extent : extents) {
-    if (extent > max / size) {
-      throw std::invalid_argument(
-          "shape (" + std::to_string(shape.outer) + ", " + std::to_string(shape.channels) + ", " +
-          std::to_string(shape.inner) + ") has more than 2^63 - 1 elements");
-    }
-    size *= extent;
+  constexpr std::int64_t max = std::numeric_limits<std::int64_t>::max();
+  if (shape.channels > max / shape.outer || shape.inner > max / (shape.outer * shape.channels)) {
+    refuse("more than 2^63 - 1 elements");
   }
-  return size;
+  return shape.outer * shape.channels * shape.inner;
 }
 
-// Partial sums of a channel, added in order at one scale, compensated (Knuth's TwoSum).
-struct RunningSum {
-  double sum = 0;
-  double compensation = 0;
-  double scale = 1;
+// Calls task(tile) for all tiles.
+template <class Task>
+void run_tiles(const cpu::Partition& tiles, int threads, const Task& task) {
+  cpu::parallel_for(tiles.tiles(), threads, [&](std::int64_t i) noexcept { task(tiles.tile(i)); });
+}
 
-  void add(const cpu::PartialSum& partial) {
-    const double factor = scale / partial.scale;
-    const double term = partial.sum * factor;
-    const double s = sum + term;
-    const double t = s - sum;
-    compensation += (sum - (s - t)) + (term - t);
-    compensation += partial.compensation * factor;
-    sum = s;
+template <class T, class Task>
+void run_forward(Shape shape, std::int64_t size, int threads, const Task& task) {
+  if (size > 0) {
+    run_tiles(cpu::Partition(shape, cpu::run_size(sizeof(Arithmetic<T>))), threads, task);
   }
-
-  // The sum / (scale * divisor).
-  double unscaled(double divisor) const {
-    if (std::isnan(sum)) {
-      return std::numeric_limits<double>::quiet_NaN();
-    }
-    // An infinite sum has a NaN for compensation.
-    const double total = std::isfinite(sum) ? sum + compensation : sum;
-    // By mantissas and exponents: neither the sum at its scale nor a quotient on the way overflows
-    // or becomes subnormal where the result does not.
-    int exponent = 0;
-    int divisor_exponent = 0;
-    const double mantissa = std::frexp(total, &exponent);
-    const double divisor_mantissa = std::frexp(divisor, &divisor_exponent);
-    return std::ldexp(mantissa / divisor_mantissa, exponent - divisor_exponent - std::ilogb(scale));
-  }
-};
+}
 
 // Channels whose partial sums are added side by side: they share lines of the cache.
 constexpr std::int64_t channel_group = 16;
 
-// dalpha[c] = sum / divisor(c) for the channels [first, last), at most channel_group, from the
-// partial sums of all channels, leaf by leaf.
-template <class T, class Divisor>
-void combine(const cpu::PartialSum* partials, std::int64_t leaves, std::int64_t channels,
-             std::int64_t first, std::int64_t last, const Divisor& divisor, T* dalpha) {
-  RunningSum totals[channel_group];
-  for (std::int64_t c = first; c < last; ++c) {
-    totals[c - first].scale = partials[c].scale;
-  }
-  for (std::int64_t leaf = 0; leaf < leaves; ++leaf) {
-    for (std::int64_t c = first; c < last; ++c) {
-      totals[c - first].add(partials[leaf * channels + c]);
-    }
-  }
-  for (std::int64_t c = first; c < last; ++c) {
-    RunningSum& total = totals[c - first];
-    if (!std::isfinite(total.sum)) {
-      // At a scale at which finite partial sums cannot overflow on the way.
-      total = {0, 0, cpu::rescue_scale};
-      for (std::int64_t leaf = 0; leaf < leaves; ++leaf) {
-        total.add(partials[leaf * channels + c]);
-      }
-    }
-    dalpha[c] = static_cast<T>(total.unscaled(divisor(c)));
-  }
-}
-
-// Runs task(tile, partials) on all tiles, and adds up each channel's partial sums to
-// dalpha[c] = sum / divisor(c).
-template <class T, class Task, class Divisor>
-void run_with_sums(Shape shape, std::int64_t size, int threads, T* dalpha, const Task& task,
-                   const Divisor& divisor) {
+// Calls task(tile, partials) for all tiles, and adds up the partial sums, leaf by leaf, to
+// dalpha[c] = sum / Mode::term_divisor(alpha[c]). The sums are of terms of type P.
+template <class Mode, class P, class T, class Task>
+void run_with_sums(Shape shape, std::int64_t size, int threads, const T* alpha, T* dalpha,
+                   const Task& task) {
   if (size == 0) {
-    for (std::int64_t c = 0; c < shape.channels; ++c) {
-      dalpha[c] = T(0);
-    }
+    std::fill_n(dalpha, shape.channels, T(0));
     return;
   }
   const cpu::Partition tiles(shape, cpu::run_size(sizeof(T)));
   const std::int64_t sums = tiles.leaves() * shape.channels;
   // Without values: the tasks write each of them.
-  const std::unique_ptr<cpu::PartialSum[]> partials(
-      new cpu::PartialSum[static_cast<std::size_t>(sums)]);
-  cpu::parallel_for(tiles.tiles(), threads,
-                    [&](std::int64_t i) { task(tiles.tile(i), partials.get()); });
+  const std::unique_ptr<Sum<P>[]> partials(new Sum<P>[static_cast<std::size_t>(sums)]);
+  run_tiles(tiles, threads, [&](const cpu::Tile& tile) { task(tile, partials.get()); });
   const std::int64_t groups = (shape.channels + channel_group - 1) / channel_group;
-  cpu::parallel_for(groups, cpu::choose_threads(threads, sums), [&](std::int64_t i) {
+  cpu::parallel_for(groups, cpu::choose_threads(threads, sums), [&](std::int64_t i) noexcept {
     const std::int64_t first = i * channel_group;
-    combine(partials.get(), tiles.leaves(), shape.channels, first,
-            std::min(first + channel_group, shape.channels), divisor, dalpha);
+    const std::int64_t last = std::min(first + channel_group, shape.channels);
+    Sum<P> totals[channel_group] = {};
+    for (std::int64_t leaf = 0; leaf < tiles.leaves(); ++leaf) {
+      for (std::int64_t c = first; c < last; ++c) {
+        const Sum<P>& partial = partials[static_cast<std::size_t>(leaf * shape.channels + c)];
+        totals[c - first] = add(totals[c - first], partial);
+      }
+    }
+    for (std::int64_t c = first; c < last; ++c) {
+      const P divisor = Mode::term_divisor(static_cast<P>(alpha[c]));
+      dalpha[c] = static_cast<T>(quotient(totals[c - first], divisor));
+    }
   });
 }
 
-template <class T, class Divisor>
+template <class Mode, class T>
 void run_backward(typename cpu::KernelTable<T>::Backward kernel, const T* grad, const T* source,
                   const Arithmetic<T>* alpha, T* dx, Arithmetic<T>* dalpha, Shape shape,
-                  int num_threads, const Divisor& divisor) {
+                  int num_threads) {
+  using P = Arithmetic<T>;
   const std::int64_t size = checked_size(shape);
   const int threads = cpu::choose_threads(num_threads, size);
   const cpu::Store store = choose_store<T>(size, dx, {grad, source});
-  run_with_sums(
-      shape, size, threads, dalpha,
-      [&](const cpu::Tile& tile, cpu::PartialSum* partials) {
-        kernel(tile, store, grad, source, alpha, dx, partials);
-      },
-      divisor);
+  run_with_sums<Mode, P>(shape, size, threads, alpha, dalpha,
+                         [&](const cpu::Tile& tile, Sum<P>* partials) {
+                           kernel(tile, store, grad, source, alpha, dx, partials);
+                         });
 }
 
-double one(std::int64_t) { return 1; }
+template <class T>
+const cpu::KernelTable<T>& kernels() {
+  return cpu::active_kernels();
+}
 
 }  // namespace
 
@@ -193,14 +126,10 @@ template <class T>
 void elu(const T* x, const Arithmetic<T>* alpha, T* z, Shape shape, int num_threads) {
   const std::int64_t size = checked_size(shape);
   const int threads = cpu::choose_threads(num_threads, size);
-  const cpu::KernelTable<T>& table = kernels<T>();
-  if (size == 0) {
-    return;
-  }
+  const auto forward = kernels<T>().forward;
   const cpu::Store store = choose_store<T>(size, z, {x});
-  const cpu::Partition tiles = partition<T>(shape);
-  cpu::parallel_for(tiles.tiles(), threads,
-                    [&](std::int64_t i) { table.forward(tiles.tile(i), store, x, alpha, z); });
+  run_forward<T>(shape, size, threads,
+                 [&](const cpu::Tile& tile) { forward(tile, store, x, alpha, z); });
 }
 
 template <class T>
@@ -208,28 +137,23 @@ void elu_with_memory(const T* x, const Arithmetic<T>* alpha, T* z, T* memory, Sh
                      int num_threads) {
   const std::int64_t size = checked_size(shape);
   const int threads = cpu::choose_threads(num_threads, size);
-  const cpu::KernelTable<T>& table = kernels<T>();
-  if (size == 0) {
-    return;
-  }
-  const cpu::Partition tiles = partition<T>(shape);
-  cpu::parallel_for(tiles.tiles(), threads, [&](std::int64_t i) {
-    table.forward_with_memory(tiles.tile(i), x, alpha, z, memory);
-  });
+  const auto forward = kernels<T>().forward_with_memory;
+  run_forward<T>(shape, size, threads,
+                 [&](const cpu::Tile& tile) { forward(tile, x, alpha, z, memory); });
 }
 
 template <class T>
 void elu_backward(const T* grad, const T* x, const Arithmetic<T>* alpha, T* dx,
                   Arithmetic<T>* dalpha, Shape shape, int num_threads) {
-  run_backward(kernels<T>().backward_from_input, grad, x, alpha, dx, dalpha, shape, num_threads,
-               one);
+  run_backward<FromInput>(kernels<T>().backward_from_input, grad, x, alpha, dx, dalpha, shape,
+                          num_threads);
 }
 
 template <class T>
 void elu_backward_from_memory(const T* grad, const T* memory, const Arithmetic<T>* alpha, T* dx,
                               Arithmetic<T>* dalpha, Shape shape, int num_threads) {
-  run_backward(kernels<T>().backward_from_memory, grad, memory, alpha, dx, dalpha, shape,
-               num_threads, one);
+  run_backward<FromMemory>(kernels<T>().backward_from_memory, grad, memory, alpha, dx, dalpha,
+                           shape, num_threads);
 }
 
 template <class T>
@@ -242,9 +166,8 @@ void elu_backward_from_output(const T* grad, const T* z, const Arithmetic<T>* al
                                   "; backward from the output needs alphas greater than 0");
     }
   }
-  run_backward(
-      kernels<T>().backward_from_output, grad, z, alpha, dx, dalpha, shape, num_threads,
-      [alpha](std::int64_t c) { return static_cast<double>(FromOutput::term_divisor(alpha[c])); });
+  run_backward<FromOutput>(kernels<T>().backward_from_output, grad, z, alpha, dx, dalpha, shape,
+                           num_threads);
 }
 
 template <class T>
@@ -253,13 +176,11 @@ void elu_double_backward(const T* v, const Arithmetic<T>* w, const T* grad, cons
                          Shape shape, int num_threads) {
   const std::int64_t size = checked_size(shape);
   const int threads = cpu::choose_threads(num_threads, size);
-  const cpu::KernelTable<T>& table = kernels<T>();
-  run_with_sums(
-      shape, size, threads, dalpha,
-      [&](const cpu::Tile& tile, cpu::PartialSum* partials) {
-        table.double_backward(tile, v, w, grad, x, alpha, dgrad, dx, partials);
-      },
-      one);
+  const auto kernel = kernels<T>().double_backward;
+  run_with_sums<FromInput, double>(shape, size, threads, alpha, dalpha,
+                                   [&](const cpu::Tile& tile, Sum<double>* partials) {
+                                     kernel(tile, v, w, grad, x, alpha, dgrad, dx, partials);
+                                   });
 }
 
 #define ELULAYER_INSTANTIATE(T)                                                                   \

@@ -1,9 +1,8 @@
 // The loops of forward and backward. This file is compiled once for each instruction set; README.md
-// says what follows from that. The formulae are in elulayer.hpp, math/forward.hpp and
-// math/backward.hpp.
+// says what follows from that.
 //
-// A block is computed in the short form; the loop also looks whether all of it was within the short
-// form's range, and if not, the block is computed again in the form for every input.
+// A run of elements is computed in the short form; the loop also looks whether all of it was within
+// the short form's range, and if not, the run is computed again in the form for every input.
 //
 // What the loop finds it collects in a word, by bitwise or, which every compiler vectorizes, and
 // without `omp simd`: the directive's reduction keeps g++ from vectorizing the rest of a run that
@@ -13,7 +12,6 @@
 #include "cpu/block.hpp"
 #include "cpu/double_backward.hpp"
 #include "cpu/runs.hpp"
-#include "cpu/sums.hpp"
 #include "math/backward.hpp"
 
 namespace elulayer::cpu {
@@ -21,7 +19,7 @@ namespace {
 
 // Forward -----------------------------------------------------------------------------------------
 
-// False where an x was outside of the short form's range.
+// z = x, or alpha expm1(x) where x <= 0. False where an x was outside of the short form's range.
 template <class T, class A>
 ELULAYER_LOOP bool forward_short(const T* x, A alpha, T* __restrict z, int n) {
   WordOf<T> signs = 0;
@@ -33,6 +31,7 @@ ELULAYER_LOOP bool forward_short(const T* x, A alpha, T* __restrict z, int n) {
   return !has_sign<T>(signs);
 }
 
+// z = x, or alpha expm1(x) where x <= 0.
 template <class T, class A>
 ELULAYER_LOOP void forward_any(const T* x, A alpha, T* z, int n) {
 #pragma omp simd
@@ -41,52 +40,31 @@ ELULAYER_LOOP void forward_any(const T* x, A alpha, T* z, int n) {
   }
 }
 
-// Whether the short form takes this alpha: not negative (-0 included), not infinite, not NaN.
-template <class T>
-bool is_short_forward_alpha(T alpha) {
-  return is_finite(alpha) && to_bits(alpha) < to_bits(-T(0));
-}
-
-template <class S, class A>
-void forward_block(const S* x, A alpha, bool short_alpha, S* z, int n, Store store) {
-  using T = Arithmetic<S>;
-  alignas(64) T x_buffer[max_run<T>];
-  alignas(64) T z_buffer[max_run<T>];
-  const T* const from = read(x, x_buffer, n);
-  T* const to = target(z, z_buffer, store);
-  if (!short_alpha || !forward_short(from, alpha, to, n)) {
-    forward_any(from, alpha, to, n);
-  }
-  write(to, z, n, store);
-}
-
 template <class S>
 void forward(const Tile& tile, Store store, const S* x, const Arithmetic<S>* alpha, S* z) {
   using T = Arithmetic<S>;
-  alpha += tile.first_channel;
-  if (tile.outers_per_run == 0) {
-    for (int64_t c = 0; c < tile.channels; ++c) {
-      const bool short_alpha = is_short_forward_alpha(alpha[c]);
-      for_each_piece<T>(tile, c, [&](int64_t at, int n) {
-        forward_block(x + at, Uniform<T>{alpha[c]}, short_alpha, z + at, n, store);
-      });
-    }
-  } else {
-    alignas(64) T pattern[max_run<T>];
+  for_each_group<T>(tile, [&](auto runs) {
+    typename decltype(runs)::template Values<T> alphas;
     bool short_alphas = true;
-    int width = 0;
-    for_each_in_pattern(tile, [&](int64_t c) {
+    runs.for_each_value([&](int i, int64_t c) {
+      alphas.set(i, alpha[c]);
       short_alphas = short_alphas && is_short_forward_alpha(alpha[c]);
-      pattern[width++] = alpha[c];
     });
-    const T* const alphas = pattern;
-    for_each_pattern(tile, width, [&](int64_t at, int n) {
-      forward_block(x + at, alphas, short_alphas, z + at, n, store);
+    alignas(64) T x_buffer[max_run<T>];
+    alignas(64) T z_buffer[max_run<T>];
+    runs.for_each_run([&](Run run) {
+      const T* const from = read(x + run.at, x_buffer, run.n);
+      T* const to = target(z + run.at, z_buffer, store);
+      if (!short_alphas || !forward_short(from, alphas.view(), to, run.n)) {
+        forward_any(from, alphas.view(), to, run.n);
+      }
+      write(to, z + run.at, run.n, store);
     });
-  }
+  });
   finish_stores(store);
 }
 
+// z as above, and memory = expm1(min(x, 0)).
 template <class T, class A>
 ELULAYER_LOOP void forward_with_memory_block(const T* x, A alpha, T* z, T* memory, int n) {
 #pragma omp simd
@@ -101,34 +79,27 @@ template <class S>
 void forward_with_memory(const Tile& tile, const S* x, const Arithmetic<S>* alpha, S* z,
                          S* memory) {
   using T = Arithmetic<S>;
-  alpha += tile.first_channel;
-  const auto block = [&](int64_t at, auto alphas, int n) {
+  for_each_group<T>(tile, [&](auto runs) {
+    typename decltype(runs)::template Values<T> alphas;
+    runs.for_each_value([&](int i, int64_t c) { alphas.set(i, alpha[c]); });
     alignas(64) T x_buffer[max_run<T>];
     alignas(64) T z_buffer[max_run<T>];
     alignas(64) T memory_buffer[max_run<T>];
-    const T* const from = read(x + at, x_buffer, n);
-    forward_with_memory_block(from, alphas, z_buffer, memory_buffer, n);
-    write(z_buffer, z + at, n, Store::buffered);
-    write(memory_buffer, memory + at, n, Store::buffered);
-  };
-  if (tile.outers_per_run == 0) {
-    for (int64_t c = 0; c < tile.channels; ++c) {
-      for_each_piece<T>(tile, c, [&](int64_t at, int n) { block(at, Uniform<T>{alpha[c]}, n); });
-    }
-    return;
-  }
-  alignas(64) T pattern[max_run<T>];
-  int width = 0;
-  for_each_in_pattern(tile, [&](int64_t c) { pattern[width++] = alpha[c]; });
-  const T* const alphas = pattern;
-  for_each_pattern(tile, width, [&](int64_t at, int n) { block(at, alphas, n); });
+    runs.for_each_run([&](Run run) {
+      const T* const from = read(x + run.at, x_buffer, run.n);
+      forward_with_memory_block(from, alphas.view(), z_buffer, memory_buffer, run.n);
+      write(z_buffer, z + run.at, run.n, Store::buffered);
+      write(memory_buffer, memory + run.at, run.n, Store::buffered);
+    });
+  });
 }
 
 // Backward ----------------------------------------------------------------------------------------
 
-// dx, and the terms of dL/dalpha at scale 2^term_exponent. An element outside of the short form's
-// range shows in one of two ways: the result is false, or its term is not finite, as add_fours
-// finds.
+// dx = g, or g alpha exp(x) where x <= 0, and the terms 0, or g expm1(x), times term_scale.
+//
+// An element outside of the short form's range shows in one of two ways: the result is false, or
+// its term is not finite, as add_by_fours finds.
 template <class Mode, class T, class A>
 ELULAYER_LOOP bool backward_short(const T* grad, const T* source, A scaled_alpha, T* __restrict dx,
                                   T* __restrict terms, int n) {
@@ -143,7 +114,7 @@ ELULAYER_LOOP bool backward_short(const T* grad, const T* source, A scaled_alpha
   return !has_sign<T>(signs);
 }
 
-// dx, and the terms of dL/dalpha as two factors each.
+// dx = g, or g alpha exp(x) where x <= 0, and the terms 0, or g expm1(x), as two factors each.
 template <class Mode, class T, class A>
 ELULAYER_LOOP void backward_any(const T* grad, const T* source, A alpha, T* dx, T* factor_grad,
                                 T* factor, int n) {
@@ -156,16 +127,10 @@ ELULAYER_LOOP void backward_any(const T* grad, const T* source, A alpha, T* dx, 
   }
 }
 
-// What the form for every input is given for alpha, for each element of a run.
-template <class P, size_t capacity>
-struct PreparedPattern {
-  alignas(64) P values[capacity];
-  void set(int i, P value) { values[i] = value; }
-  P operator[](int i) const { return values[i]; }
-};
-
+// What the form for every input is given for alpha, for each element of a run: an array for each
+// member.
 template <class T, size_t capacity>
-struct PreparedPattern<Alpha<T>, capacity> {
+struct Pattern<Alpha<T>, capacity> {
   alignas(64) T mantissa[capacity];
   alignas(64) T slope[capacity];
   alignas(64) T cut[capacity];
@@ -188,165 +153,75 @@ struct PreparedPattern<Alpha<T>, capacity> {
     deepest[i] = alpha.deep;
   }
 
-  Alpha<T> operator[](int i) const {
-    return {mantissa[i],       slope[i],   cut[i],    origin_n_deep[i], half_rounder[i],
-            exponent_field[i], reserve[i], scaled[i], deepest[i]};
-  }
-};
-
-// A prepared pattern, passed by value as Uniform is.
-template <class P, size_t capacity>
-struct PreparedAlphas {
-  const PreparedPattern<P, capacity>* pattern;
-  P operator[](int i) const { return (*pattern)[i]; }
-};
-
-// The memory of a block's inputs and results, where they are not in the arrays.
-template <class T>
-struct BackwardBuffers {
-  alignas(64) T grad[max_block<T>];
-  alignas(64) T source[max_block<T>];
-  alignas(64) T dx[max_block<T>];
-  alignas(64) T terms[max_block<T>];  // or the first of two factors
-  alignas(64) T factor[max_block<T>];
-};
-
-template <class T>
-void fill_zero(T* values, int begin, int end) {
-  for (int i = begin; i < end; ++i) {
-    values[i] = T(0);
-  }
-}
-
-// Rows of one channel, each longer than a run. Element i of a piece adds to lane i % row_lanes.
-template <class Mode, class S>
-PartialSum backward_rows(const Tile& tile, Store store, const S* grad, const S* source,
-                         Arithmetic<S> alpha, S* dx, int64_t channel) {
-  using T = Arithmetic<S>;
-  using Prepared = typename Mode::template Prepared<T>;
-  constexpr int group = terms_per_lane * row_lanes;
-  const bool short_alpha = Mode::short_alpha(alpha);
-  const Uniform<T> scaled{Mode::scaled(alpha)};
-  const Uniform<Prepared> prepared{Mode::prepare(alpha)};
-  Sums<T, row_lanes> sums;
-  BackwardBuffers<T> buffers;
-  for_each_piece<T>(tile, channel, [&](int64_t at, int n) {
-    const T* const g = read(grad + at, buffers.grad, n);
-    const T* const s = read(source + at, buffers.source, n);
-    T* const to = target(dx + at, buffers.dx, store);
-    T* const terms = buffers.terms;
-    const int padded = (n + group - 1) / group * group;
-    bool is_short = short_alpha && backward_short<Mode>(g, s, scaled, to, terms, n);
-    if (is_short) {
-      fill_zero(terms, n, padded);
-      ELULAYER_LANES_INSIDE
-      for (int i = 0; i < padded; i += group) {
-        is_short = add_fours(terms + i, row_lanes) && is_short;
-      }
+  struct View {
+    const Pattern* pattern;
+    Alpha<T> operator[](int i) const {
+      const Pattern& p = *pattern;
+      return {p.mantissa[i],       p.slope[i],   p.cut[i],    p.origin_n_deep[i], p.half_rounder[i],
+              p.exponent_field[i], p.reserve[i], p.scaled[i], p.deepest[i]};
     }
-    if (is_short) {
-      ELULAYER_LANES_INSIDE
-      for (int i = 0; i < padded; i += group) {
-        sums.add(terms + i, row_lanes);
-      }
-    } else {
-      backward_any<Mode>(g, s, prepared, to, buffers.terms, buffers.factor, n);
-      fill_zero(buffers.terms, n, padded);
-      fill_zero(buffers.factor, n, padded);
-      ELULAYER_LANES_INSIDE
-      for (int i = 0; i < padded; i += row_lanes) {
-        sums.add_products(buffers.terms + i, buffers.factor + i, row_lanes);
-      }
-    }
-    write(to, dx + at, n, store);
-  });
-  return sums.total(0, row_lanes, 1, 0);
-}
-
-// Short rows: element i of every run adds to lane i. Four runs make a block.
-template <class Mode, class S>
-void backward_patterns(const Tile& tile, Store store, const S* grad, const S* source,
-                       const Arithmetic<S>* alpha, S* dx, PartialSum* partials) {
-  using T = Arithmetic<S>;
-  using Prepared = typename Mode::template Prepared<T>;
-  alignas(64) T scaled[max_run<T>];
-  bool short_alphas = true;
-  int width = 0;
-  for_each_in_pattern(tile, [&](int64_t c) {
-    short_alphas = short_alphas && Mode::short_alpha(alpha[c]);
-    scaled[width++] = Mode::scaled(alpha[c]);
-  });
-  const T* const scaled_alphas = scaled;
-  PreparedPattern<Prepared, max_run<T>> prepared;
-  const PreparedAlphas<Prepared, max_run<T>> alphas{&prepared};
-  bool is_prepared = false;
-  Sums<T, max_run<T>> sums;
-  BackwardBuffers<T> buffers;
-
-  int64_t offsets[terms_per_lane];
-  int sizes[terms_per_lane];
-  int runs = 0;
-  const auto block = [&] {
-    const T* g[terms_per_lane];
-    const T* s[terms_per_lane];
-    T* to[terms_per_lane];
-    bool is_short = short_alphas;
-    for (int r = 0; r < runs; ++r) {
-      const int64_t at = offsets[r];
-      const int begin = r * width;
-      g[r] = read(grad + at, buffers.grad + begin, sizes[r]);
-      s[r] = read(source + at, buffers.source + begin, sizes[r]);
-      to[r] = target(dx + at, buffers.dx + begin, store);
-      is_short = is_short && backward_short<Mode>(g[r], s[r], scaled_alphas, to[r],
-                                                  buffers.terms + begin, sizes[r]);
-    }
-    if (is_short) {
-      fill_zero(buffers.terms, (runs - 1) * width + sizes[runs - 1], terms_per_lane * width);
-      is_short = add_fours(buffers.terms, width);
-    }
-    if (is_short) {
-      sums.add(buffers.terms, width);
-    } else {
-      if (!is_prepared) {
-        int i = 0;
-        for_each_in_pattern(tile, [&](int64_t c) { prepared.set(i++, Mode::prepare(alpha[c])); });
-        is_prepared = true;
-      }
-      for (int r = 0; r < runs; ++r) {
-        backward_any<Mode>(g[r], s[r], alphas, to[r], buffers.terms, buffers.factor, sizes[r]);
-        sums.add_products(buffers.terms, buffers.factor, sizes[r]);
-      }
-    }
-    for (int r = 0; r < runs; ++r) {
-      write(to[r], dx + offsets[r], sizes[r], store);
-    }
-    runs = 0;
   };
-  for_each_pattern(tile, width, [&](int64_t at, int n) {
-    offsets[runs] = at;
-    sizes[runs] = n;
-    if (++runs == terms_per_lane) {
-      block();
-    }
-  });
-  if (runs > 0) {
-    block();
-  }
-  pattern_totals(tile, sums, partials);
-}
+  View view() const { return {this}; }
+};
 
 template <class Mode, class S>
 void backward(const Tile& tile, Store store, const S* grad, const S* source,
-              const Arithmetic<S>* alpha, S* dx, PartialSum* partials) {
-  alpha += tile.first_channel;
-  partials += tile.first_partial;
-  if (tile.outers_per_run == 0) {
-    for (int64_t c = 0; c < tile.channels; ++c) {
-      partials[c] = backward_rows<Mode>(tile, store, grad, source, alpha[c], dx, c);
-    }
-  } else {
-    backward_patterns<Mode>(tile, store, grad, source, alpha, dx, partials);
-  }
+              const Arithmetic<S>* alpha, S* dx, Sum<Arithmetic<S>>* partials) {
+  using T = Arithmetic<S>;
+  for_each_group<T>(tile, [&](auto runs) {
+    using Runs = decltype(runs);
+    typename Runs::template Values<T> scaled;
+    bool short_alphas = true;
+    runs.for_each_value([&](int i, int64_t c) {
+      scaled.set(i, Mode::scaled(alpha[c]));
+      short_alphas = short_alphas && Mode::short_alpha(alpha[c]);
+    });
+    typename Runs::template Values<typename Mode::template Prepared<T>> prepared;
+    bool is_prepared = false;
+
+    // A block's inputs and results, where they are not in the arrays.
+    constexpr size_t max_runs = Runs::runs_of_block;
+    constexpr size_t max_block = max_runs * max_run<T>;
+    alignas(64) T grad_buffer[max_block];
+    alignas(64) T source_buffer[max_block];
+    alignas(64) T dx_buffer[max_block];
+    alignas(64) T terms[max_block];  // or the first of two factors
+    alignas(64) T factor[max_run<T>];
+    Lanes<T, Runs::max_lanes> lanes;
+    const int width = runs.lanes();
+
+    for_each_block(runs, [&](const Run* block, int count) {
+      const T* g[max_runs];
+      const T* s[max_runs];
+      T* to[max_runs];
+      bool is_short = short_alphas;
+      int size = 0;
+      for (int r = 0; r < count; ++r) {
+        const auto [at, n] = block[r];
+        g[r] = read(grad + at, grad_buffer + size, n);
+        s[r] = read(source + at, source_buffer + size, n);
+        to[r] = target(dx + at, dx_buffer + size, store);
+        is_short =
+            is_short && backward_short<Mode>(g[r], s[r], scaled.view(), to[r], terms + size, n);
+        size += n;
+      }
+      if (!is_short || !add_by_fours(lanes, terms, size, width)) {
+        if (!is_prepared) {
+          runs.for_each_value([&](int i, int64_t c) { prepared.set(i, Mode::prepare(alpha[c])); });
+          is_prepared = true;
+        }
+        for (int r = 0; r < count; ++r) {
+          const int n = block[r].n;
+          backward_any<Mode>(g[r], s[r], prepared.view(), to[r], terms, factor, n);
+          add_products(lanes, terms, factor, n, width);
+        }
+      }
+      for (int r = 0; r < count; ++r) {
+        write(to[r], dx + block[r].at, block[r].n, store);
+      }
+    });
+    add_up(runs, lanes, partials);
+  });
   finish_stores(store);
 }
 
@@ -372,9 +247,7 @@ constexpr KernelTable<S> table{
 
 }  // namespace
 
-const Kernels ELULAYER_KERNELS = {
-    instruction_set, ELULAYER_FAST_FMA != 0, table<float>,
-    table<double>,   table<float16>,         table<bfloat16>,
-};
+const Kernels ELULAYER_KERNELS = {table<float>,    table<double>,   table<float16>,
+                                  table<bfloat16>, instruction_set, ELULAYER_FAST_FMA != 0};
 
 }  // namespace elulayer::cpu

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "elulayer/types.hpp"
+#include "math/sums.hpp"
 
 namespace elulayer::cpu {
 
@@ -17,10 +18,9 @@ struct Tile {
   std::int64_t outer_stride;
   std::int64_t channel_stride;
   std::int64_t first_channel;
-  std::int64_t first_partial;  // index of its first channel's partial sum
-  // Outer indices whose rows make up one run of contiguous memory, of at most run_size elements; 0
-  // where a single row is longer than that.
-  std::int64_t outers_per_run;
+  std::int64_t first_partial;   // index of its first channel's partial sum
+  bool has_long_rows;           // whether the array's rows are longer than a run
+  std::int64_t outers_per_run;  // short rows: outer indices whose rows are one contiguous run
 };
 
 // The most elements of a run, for a type of `size` bytes that is computed in: what fits the first
@@ -34,24 +34,14 @@ enum class Store {
   streamed   // past the caches
 };
 
-// The sum of a tile's terms of dL/dalpha for one channel: (sum + compensation) / scale.
-struct PartialSum {
-  double sum;
-  double compensation;
-  double scale;
-};
-
-// 2^-128: keeps a sum of up to 2^63 doubles finite.
-constexpr double rescue_scale = 0x1p-128;
-
 // Pointers are to the whole arrays; a kernel adds the tile's offset.
 template <class S>
 struct KernelTable {
   using T = Arithmetic<S>;
 
-  // Writes dx, and one partial sum for each channel of the tile. `source` is what is named.
+  // Writes dx, and the sum of each channel's terms in the tile. `source` is what is named.
   using Backward = void (*)(const Tile& tile, Store store, const S* grad, const S* source,
-                            const T* alpha, S* dx, PartialSum* partials);
+                            const T* alpha, S* dx, Sum<T>* partials);
 
   void (*forward)(const Tile& tile, Store store, const S* x, const T* alpha, S* z);
   void (*forward_with_memory)(const Tile& tile, const S* x, const T* alpha, S* z, S* memory);
@@ -59,16 +49,15 @@ struct KernelTable {
   Backward backward_from_memory;
   Backward backward_from_output;
   void (*double_backward)(const Tile& tile, const S* v, const T* w, const S* grad, const S* x,
-                          const T* alpha, S* dgrad, S* dx, PartialSum* partials);
+                          const T* alpha, S* dgrad, S* dx, Sum<double>* partials);
 };
 
-struct Kernels {
+struct Kernels : KernelTable<float>,
+                 KernelTable<double>,
+                 KernelTable<float16>,
+                 KernelTable<bfloat16> {
   const char* instruction_set;  // that the compiler was told to use, by its own macros
   bool fused;                   // whether multiply_add rounds once
-  KernelTable<float> f32;
-  KernelTable<double> f64;
-  KernelTable<float16> f16;
-  KernelTable<bfloat16> bf16;
 };
 
 extern const Kernels kernels_baseline;

@@ -22,8 +22,8 @@ Partition::Partition(Shape shape, std::int64_t max_run) : shape_(shape) {
   const std::int64_t channels = atleast1(shape.channels);
   const std::int64_t inner = atleast1(shape.inner);
   tile_.inner = std::min(inner, tile_elements);
-  if (inner > max_run) {
-    outers_per_run_ = 0;
+  has_long_rows_ = inner > max_run;
+  if (has_long_rows_) {
     tile_.outer = std::min(outer, ceil_div(min_channel_elements, tile_.inner));
     tile_.channels = std::min(channels, atleast1(tile_elements / (tile_.inner * tile_.outer)));
   } else {
@@ -53,6 +53,7 @@ Tile Partition::tile(std::int64_t index) const {
   tile.outers = std::min(tile_.outer, shape_.outer - o * tile_.outer);
   tile.channels = std::min(tile_.channels, shape_.channels - tile.first_channel);
   tile.inner = std::min(tile_.inner, shape_.inner - i * tile_.inner);
+  tile.has_long_rows = has_long_rows_;
   tile.outers_per_run = outers_per_run_;
   tile.first_partial = (o * inner_tiles_ + i) * shape_.channels + tile.first_channel;
   return tile;

@@ -23,7 +23,8 @@ class Partition {
  private:
   Shape shape_;
   Shape tile_;  // of a tile that no border cuts short
-  std::int64_t outers_per_run_;
+  bool has_long_rows_;
+  std::int64_t outers_per_run_ = 1;
   std::int64_t outer_tiles_;
   std::int64_t channel_tiles_;
   std::int64_t inner_tiles_;

@@ -1,82 +1,159 @@
-// The runs of a tile: contiguous memory, and for it the alphas. Internal linkage only: compiled
-// once for each instruction set.
+// How a kernel goes through its tile: in runs of contiguous elements. Internal linkage only:
+// compiled once for each instruction set.
+//
+// for_each_group gives a kernel the runs that have their alphas at the same places:
+//
+//   Pieces     of the rows of one channel, where rows are longer than a run
+//   Patterns   whole rows side by side, as many as a run holds, of all channels of the tile:
+//   element
+//              i of each has the same channel
 #pragma once
 
 #include "cpu/kernels.hpp"
 #include "cpu/sums.hpp"
 
-// A loop over a block is a function of its own: so the symbol table and the compilers' reports name
-// it with its types, and tests/test_vectorization.py can tell that each is vectorized.
-#define ELULAYER_LOOP __attribute__((noinline))
-
-// Before a loop around loops over a few lanes. clang unrolls those, and would then vectorize the
-// loop around them, across the lanes.
-#if defined(__clang__)
-#define ELULAYER_LANES_INSIDE _Pragma("clang loop vectorize(disable)")
-#else
-#define ELULAYER_LANES_INSIDE
-#endif
-
 namespace elulayer::cpu {
 namespace {
 
-// One value for all elements of a block, where others have an array.
+// The most elements of a run.
+template <class T>
+constexpr int max_run = static_cast<int>(run_size(sizeof(T)));
+
+struct Run {
+  int64_t at;  // of its first element in the array
+  int n;
+};
+
+// A value for each element of a run: one for all, or an array. Loops are given its view().
 template <class V>
 struct Uniform {
   V value;
+  void set(int, const V& v) { value = v; }
+  Uniform view() const { return *this; }
   const V& operator[](int) const { return value; }
 };
 
-// The most elements of a run, and of a block of four.
-template <class T>
-constexpr int max_run = static_cast<int>(run_size(sizeof(T)));
-template <class T>
-constexpr int max_block = terms_per_lane * max_run<T>;
+template <class V, size_t capacity>
+struct Pattern {
+  alignas(64) V values[capacity];
+  void set(int i, const V& v) { values[i] = v; }
+  const V* view() const { return values; }
+};
 
-// The number of elements of a run: compilers and analysers need not think of empty ones.
-inline int64_t not_empty(int64_t n) {
-  if (n < 1) {
-    __builtin_unreachable();
+template <class T>
+struct Pieces {
+  const Tile& tile;
+  int64_t first_channel;  // the one of the tile's channels that these are of
+
+  template <class V>
+  using Values = Uniform<V>;
+
+  // Calls set(i, channel) for each of Values.
+  template <class Set>
+  void for_each_value(const Set& set) const {
+    set(0, tile.first_channel + first_channel);
   }
-  return n;
-}
 
-// The runs of a tile: contiguous memory, and in it `width` numbers with a channel's alpha each.
-// Row: a piece of a row longer than max_run. Pattern: whole rows of all the tile's channels, so
-// that element i of every run has the same channel.
-
-// Calls element(channel) for each element of a run.
-template <class Element>
-void for_each_in_pattern(const Tile& tile, const Element& element) {
-  for (int64_t n = 0; n < tile.outers_per_run; ++n) {
-    for (int64_t c = 0; c < tile.channels; ++c) {
-      for (int64_t k = 0; k < tile.inner; ++k) {
-        element(c);
+  template <class Body>
+  void for_each_run(const Body& body) const {
+    for (int64_t n = 0; n < tile.outers; ++n) {
+      const int64_t row = tile.offset + n * tile.outer_stride + first_channel * tile.channel_stride;
+      for (int64_t i = 0; i < tile.inner; i += max_run<T>) {
+        const int64_t left = tile.inner - i;
+        body(Run{row + i, left < max_run<T> ? static_cast<int>(left) : max_run<T>});
       }
     }
   }
-}
 
-// Calls run(offset, n) for each run of a tile of patterns of `width` elements.
-template <class Run>
-void for_each_pattern(const Tile& tile, int width, const Run& run) {
-  const int64_t per_run = tile.outers_per_run;
-  const int64_t row = tile.channels * tile.inner;
-  for (int64_t n = 0; n < tile.outers; n += per_run) {
-    const int64_t left = not_empty((tile.outers - n) * row);
-    run(tile.offset + n * tile.outer_stride, left < width ? static_cast<int>(left) : width);
+  // The runs that backward computes together, and the lanes that it adds their terms in.
+  static constexpr int runs_of_block = 1;
+  static constexpr size_t max_lanes = 16;
+  static constexpr int lanes() { return static_cast<int>(max_lanes); }
+  // Lane (r * channels() + c) * lanes_of_channel() + l is of channel c, for each r < repeats().
+  static constexpr int repeats() { return 1; }
+  static constexpr int channels() { return 1; }
+  static constexpr int lanes_of_channel() { return lanes(); }
+};
+
+template <class T>
+struct Patterns {
+  const Tile& tile;
+  static constexpr int64_t first_channel = 0;
+
+  template <class V>
+  using Values = Pattern<V, max_run<T>>;
+
+  template <class Set>
+  void for_each_value(const Set& set) const {
+    int i = 0;
+    for (int64_t n = 0; n < tile.outers_per_run; ++n) {
+      for (int64_t c = 0; c < tile.channels; ++c) {
+        for (int64_t k = 0; k < tile.inner; ++k) {
+          set(i++, tile.first_channel + c);
+        }
+      }
+    }
+  }
+
+  template <class Body>
+  void for_each_run(const Body& body) const {
+    const int64_t row = tile.channels * tile.inner;
+    const int width = lanes();
+    for (int64_t n = 0; n < tile.outers; n += tile.outers_per_run) {
+      const int64_t left = (tile.outers - n) * row;
+      body(Run{tile.offset + n * tile.outer_stride, left < width ? static_cast<int>(left) : width});
+    }
+  }
+
+  static constexpr int runs_of_block = terms_per_lane;
+  static constexpr size_t max_lanes = max_run<T>;
+  int lanes() const { return repeats() * channels() * lanes_of_channel(); }
+  int repeats() const { return static_cast<int>(tile.outers_per_run); }
+  int channels() const { return static_cast<int>(tile.channels); }
+  int lanes_of_channel() const { return static_cast<int>(tile.inner); }
+};
+
+// Calls kernel(runs) for each group of a tile's runs.
+template <class T, class Kernel>
+void for_each_group(const Tile& tile, const Kernel& kernel) {
+  if (!tile.has_long_rows) {
+    kernel(Patterns<T>{tile});
+    return;
+  }
+  for (int64_t c = 0; c < tile.channels; ++c) {
+    kernel(Pieces<T>{tile, c});
   }
 }
 
-// Calls run(offset, n) for the pieces of one channel's rows, of at most max_run elements.
-template <class T, class Run>
-void for_each_piece(const Tile& tile, int64_t channel, const Run& run) {
-  for (int64_t n = 0; n < tile.outers; ++n) {
-    const int64_t row = tile.offset + n * tile.outer_stride + channel * tile.channel_stride;
-    for (int64_t i = 0; i < tile.inner; i += max_run<T>) {
-      const int64_t left = tile.inner - i;
-      run(row + i, left < max_run<T> ? static_cast<int>(left) : max_run<T>);
+// Calls body(runs, count) for blocks of up to runs_of_block runs.
+template <class Runs, class Body>
+void for_each_block(const Runs& runs, const Body& body) {
+  Run block[Runs::runs_of_block];
+  int count = 0;
+  runs.for_each_run([&](Run run) {
+    block[count++] = run;
+    if (count == Runs::runs_of_block) {
+      body(block, count);
+      count = 0;
     }
+  });
+  if (count > 0) {
+    body(block, count);
+  }
+}
+
+// Adds up the lanes of each channel: the tile's partial sums.
+template <class Runs, class T, size_t capacity>
+void add_up(const Runs& runs, const Lanes<T, capacity>& lanes, Sum<T>* partials) {
+  const int size = runs.lanes_of_channel();
+  for (int c = 0; c < runs.channels(); ++c) {
+    Sum<T> sum{};
+    for (int r = 0; r < runs.repeats(); ++r) {
+      for (int l = 0; l < size; ++l) {
+        sum = add(sum, lanes[(r * runs.channels() + c) * size + l]);
+      }
+    }
+    partials[runs.tile.first_partial + runs.first_channel + c] = sum;
   }
 }
 

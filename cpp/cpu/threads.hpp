@@ -17,9 +17,10 @@ int choose_threads(int requested, std::int64_t elements);
 // Name of the OpenMP runtime; empty without one.
 std::string openmp_runtime();
 
-// Calls task(i) for each i in [0, count). A task must not throw.
+// Calls task(i) for each i in [0, count).
 template <class Task>
 void parallel_for(std::int64_t count, [[maybe_unused]] int threads, const Task& task) {
+  static_assert(noexcept(task(std::int64_t{})), "no exception leaves a parallel region");
 #ifdef _OPENMP
   if (threads > 1) {
 #pragma omp parallel for schedule(static) num_threads(threads)

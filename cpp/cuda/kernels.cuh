@@ -172,13 +172,13 @@ template <int vector, int alphas_count, class S>
 __device__ void forward_vector(S (&xs)[vector], const Arithmetic<S> (&alphas)[alphas_count],
                                bool short_alphas) {
   using T = Arithmetic<S>;
-  bool brief = short_alphas;
+  bool is_short = short_alphas;
   ELULAYER_UNROLL
   for (int v = 0; v < vector; ++v) {
-    brief = brief && !(to_arithmetic(xs[v]) < deep<T>);
+    is_short = is_short && !(to_arithmetic(xs[v]) < deep<T>);
   }
   T zs[vector];
-  if (brief) {
+  if (is_short) {
     ELULAYER_UNROLL
     for (int v = 0; v < vector; ++v) {
       zs[v] = elu_short(to_arithmetic(xs[v]), alphas[v % alphas_count]);
@@ -267,16 +267,6 @@ __global__ void __launch_bounds__(block_size)
   }
 }
 
-// The divisor of a channel's sum, where the terms have alpha for a factor.
-template <class Source, class T>
-__device__ T sum_divisor(T alpha) {
-  if constexpr (std::is_same_v<Source, FromOutput>) {
-    return alpha > T(0) ? Source::term_divisor(alpha) : T(__builtin_nanf(""));
-  } else {
-    return T(1);
-  }
-}
-
 // dX of one element, and its term, by the form for every input: rare, and too long to be unrolled.
 template <class Source, class T>
 __device__ __noinline__ AnyBackward<T> backward_any(T g, T source, T alpha) {
@@ -293,7 +283,7 @@ __device__ void backward_part(int first, S (&gs)[vector], const S (&sources)[vec
   T dx[count];
   T terms[count];
   T probe = T(0);  // becomes NaN where a result is not finite
-  bool brief = short_alphas;
+  bool is_short = short_alphas;
   ELULAYER_UNROLL
   for (int i = 0; i < count; ++i) {
     const int v = first + i;
@@ -303,12 +293,13 @@ __device__ void backward_part(int first, S (&gs)[vector], const S (&sources)[vec
     dx[i] = element.dx;
     terms[i] = element.term;
     probe = multiply_add(element.dx, T(0), multiply_add(element.term, T(0), probe));
-    brief = brief && Source::depth(source) >= deep<T>;
+    is_short = is_short && Source::depth(source) >= deep<T>;
   }
-  if (brief && probe == T(0)) {
+  if (is_short && probe == T(0)) {
     ELULAYER_UNROLL
     for (int i = 0; i < count; ++i) {
-      sums[(first + i) % sums_count].add_scaled_term(terms[i]);
+      Sum<T>& sum = sums[(first + i) % sums_count];
+      sum = add_term(sum, terms[i]);
     }
   } else {
     ELULAYER_UNROLL
@@ -317,7 +308,8 @@ __device__ void backward_part(int first, S (&gs)[vector], const S (&sources)[vec
       const AnyBackward<T> element = backward_any<Source>(
           to_arithmetic(gs[v]), to_arithmetic(sources[v]), alphas[v % sums_count]);
       dx[i] = element.dx;
-      sums[v % sums_count].add_term(element.factor_grad, element.factor);
+      Sum<T>& sum = sums[v % sums_count];
+      sum = add_product(sum, element.factor_grad, element.factor);
     }
   }
   from_arithmetic(dx, gs, first);
@@ -338,7 +330,7 @@ __device__ void add_block(const Plan& plan, const Sum<T> (&sums)[sums_count], Su
     for (int i = static_cast<int>(threadIdx.x); i < width; i += block_size) {
       Sum<T> sum = shared[i];
       for (int y = 1; y < plan.block_y; ++y) {
-        sum.add(shared[y * width + i]);
+        sum = add(sum, shared[y * width + i]);
       }
       shared[i] = sum;
     }
@@ -360,9 +352,9 @@ __device__ void add_block(const Plan& plan, const Sum<T> (&sums)[sums_count], Su
     const std::int64_t first = (first_channel + i) * inner - begin;
     const int from = first > 0 ? static_cast<int>(first) : 0;
     const int to = static_cast<int>(first + inner < end - begin ? first + inner : end - begin);
-    Sum<T> sum;
+    Sum<T> sum{};
     for (int entry = from + member; entry < to; entry += team) {
-      sum.add(shared[entry]);
+      sum = add(sum, shared[entry]);
     }
     if (team == warp_size) {
       sum = add_warp(sum);
@@ -392,7 +384,7 @@ __global__ void __launch_bounds__(block_size, fold || vector < 8 ? 0 : 3)
     }
     short_alphas = short_alphas && Source::short_alpha(alphas[v]);
   }
-  Sum<T> sums[sums_count];
+  Sum<T> sums[sums_count] = {};
   constexpr int count = in_flight<T, fold>;
   std::int64_t at = place.first;
   ELULAYER_NO_UNROLL
@@ -426,7 +418,7 @@ __global__ void __launch_bounds__(block_size, fold || vector < 8 ? 0 : 3)
 template <class T>
 __device__ Sum<T> add_partials(const Plan& plan, const Sum<T>* partials, std::int64_t channel,
                                int member, int team) {
-  Sum<T> sum;
+  Sum<T> sum{};
   const std::int64_t groups = plan.by_planes ? plan.rows / plan.channels : plan.joined;
   for (std::int64_t group = 0; group < groups; ++group) {
     const std::int64_t own = group * plan.channels + channel;
@@ -440,7 +432,7 @@ __device__ Sum<T> add_partials(const Plan& plan, const Sum<T>* partials, std::in
       count = (last_tile - first_tile + 1) * plan.slabs;
     }
     for (std::int64_t i = member; i < count; i += team) {
-      sum.add(partials[first + i]);
+      sum = add(sum, partials[first + i]);
     }
   }
   return sum;
@@ -454,13 +446,10 @@ __global__ void __launch_bounds__(block_size)
   const int member = static_cast<int>(threadIdx.x) % team;
   for (std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * teams; first < plan.channels;
        first += combine_blocks * teams) {
-    const std::int64_t channel = first + static_cast<int>(threadIdx.x) / team;
-    const bool exists = channel < plan.channels;
-    Sum<T> sum;
-    if (exists) {
-      sum = add_partials(plan, partials, channel, member, team);
-    }
-    sum = add_warp(sum);
+    // Teams beyond the last channel add that of the last, and do not write it.
+    const std::int64_t own = first + static_cast<int>(threadIdx.x) / team;
+    const std::int64_t channel = own < plan.channels ? own : plan.channels - 1;
+    Sum<T> sum = add_warp(add_partials(plan, partials, channel, member, team));
     if constexpr (team > warp_size) {
       Sum<T>* const shared = shared_memory<Sum<T>>();
       __syncthreads();  // the sums of the channel before have been read
@@ -470,13 +459,13 @@ __global__ void __launch_bounds__(block_size)
       __syncthreads();
       if (member == 0) {
         for (int warp = 1; warp < team / warp_size; ++warp) {
-          sum.add(shared[warp]);
+          sum = add(sum, shared[warp]);
         }
       }
     }
-    if (exists && member == 0) {
-      const T own = alpha == nullptr ? alpha_value : alpha[channel];
-      dalpha[channel] = sum.divided(sum_divisor<Source>(own));
+    if (own == channel && member == 0) {
+      const T channel_alpha = alpha == nullptr ? alpha_value : alpha[channel];
+      dalpha[channel] = quotient(sum, Source::term_divisor(channel_alpha));
     }
   }
 }

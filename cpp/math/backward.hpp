@@ -13,28 +13,20 @@
 //   short_alpha(alpha)      whether the short form takes this alpha
 //   scaled(alpha)           what the short form is given for alpha
 //   depth(source)           the short form is for elements whose depth is at least deep
-//   short_form(g, source, scaled)   dX, and the term times 2^term_exponent; where one of them is
-//   not
-//                           finite, neither is to be used
+//   short_form(g, source, scaled)   dX, and the term times term_scale; where one of them is not
+//                                   finite, neither is to be used
 //   Prepared, prepare(alpha)        what the other form is given for alpha
 //   any_form(g, source, prepared)   dX, and two factors of the term
-//
-// The scale of the short form's term keeps products of small numbers from becoming subnormal.
+//   term_divisor(alpha)             what the sum of the terms is divided by
 
 #ifndef ELULAYER_MATH_BACKWARD_HPP
 #define ELULAYER_MATH_BACKWARD_HPP
 
 #include "forward.hpp"
+#include "sums.hpp"
 
 namespace elulayer {
 namespace {
-
-template <class T>
-constexpr int term_exponent = sizeof(T) == sizeof(float) ? 64 : 512;
-
-// 2^term_exponent.
-template <class T>
-constexpr T term_scale = sizeof(T) == sizeof(float) ? T(0x1p64f) : T(0x1p512);
 
 template <class T>
 struct ShortBackward {
@@ -254,6 +246,11 @@ struct FromInput {
   }
 
   template <class T>
+  ELULAYER_FN T term_divisor(T) {
+    return T(1);
+  }
+
+  template <class T>
   using Prepared = Alpha<T>;
 
   template <class T>
@@ -265,9 +262,9 @@ struct FromInput {
   template <class T>
   ELULAYER_FN AnyBackward<T> any_form(T g, T x, const Alpha<T>& alpha) {
     const DxAndExpm1<T> any = dx_and_expm1(g, x, alpha);
-    const ShortBackward<T> brief = backward_short(g, x, alpha.scaled);
-    const bool is_short = x >= alpha.deep && is_finite(brief.dx) && is_finite(brief.term);
-    const T dx = is_short ? brief.dx : any.dx;
+    const ShortBackward<T> short_form = backward_short(g, x, alpha.scaled);
+    const bool is_short = x >= alpha.deep && is_finite(short_form.dx) && is_finite(short_form.term);
+    const T dx = is_short ? short_form.dx : any.dx;
     return {x > T(0) ? g : with_one_nan(dx), x > T(0) ? T(0) : g, x > T(0) ? T(0) : any.expm1};
   }
 };
@@ -282,6 +279,11 @@ struct FromExpm1 {
   template <class T>
   ELULAYER_FN T depth(T) {
     return T(0);
+  }
+
+  template <class T>
+  ELULAYER_FN T term_divisor(T) {
+    return T(1);
   }
 
   template <class T>
@@ -326,10 +328,12 @@ struct FromOutput : FromExpm1 {
     return is_short_alpha(alpha);
   }
 
-  // 1 for an alpha whose products could leave the range: any_form divides each z by it.
+  // 1 for an alpha whose products could leave the range: any_form divides each z by it. NaN for one
+  // with which Z does not tell the sign of x.
   template <class T>
   ELULAYER_FN T term_divisor(T alpha) {
-    return is_short_alpha(alpha) ? alpha : T(1);
+    const T divisor = is_ordinary_alpha(alpha) ? alpha : T(1);
+    return alpha > T(0) ? divisor : T(__builtin_nanf(""));
   }
 
   // Z rounded to 16 bits may lie below -alpha, where no x leads.

@@ -52,6 +52,12 @@ ELULAYER_FN NegatedExpm1 negated_expm1(double x) {
   return {m, residual};
 }
 
+// Whether the short form takes this alpha: not negative (-0 included), not infinite, not NaN.
+template <class T>
+ELULAYER_FN bool is_short_forward_alpha(T alpha) {
+  return is_finite(alpha) && to_bits(alpha) < to_bits(-T(0));
+}
+
 // Z for x >= deep or NaN, and +0 <= alpha < infinity. In float the product with alpha adds its
 // rounding to that of expm1(x).
 ELULAYER_FN float elu_short(float x, float alpha) {
