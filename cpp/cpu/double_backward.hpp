@@ -47,18 +47,18 @@ void double_backward(const Tile& tile, const S* v, const Arithmetic<S>* w, const
     alignas(64) double grad_run[max_run<T>];
     alignas(64) double x_run[max_run<T>];
     alignas(64) double factor[max_run<T>];
-    runs.for_each_run([&](Run run) {
-      for (int i = 0; i < run.n; ++i) {
-        v_run[i] = to_double(v[run.at + i]);
-        grad_run[i] = to_double(grad[run.at + i]);
-        x_run[i] = to_double(x[run.at + i]);
+    runs.for_each_run([&](int64_t at, int n) {
+      for (int i = 0; i < n; ++i) {
+        v_run[i] = to_double(v[at + i]);
+        grad_run[i] = to_double(grad[at + i]);
+        x_run[i] = to_double(x[at + i]);
       }
-      double_backward_block(v_run, grad_run, x_run, factor, ws.view(), alphas.view(), run.n);
-      for (int i = 0; i < run.n; ++i) {
-        round_to(v_run[i], dgrad[run.at + i]);
-        round_to(x_run[i], dx[run.at + i]);
+      double_backward_block(v_run, grad_run, x_run, factor, ws.view(), alphas.view(), n);
+      for (int i = 0; i < n; ++i) {
+        round_to(v_run[i], dgrad[at + i]);
+        round_to(x_run[i], dx[at + i]);
       }
-      add_products(lanes, grad_run, factor, run.n, runs.lanes());
+      add_products(lanes, grad_run, factor, n, runs.lanes());
     });
     add_up(runs, lanes, partials);
   });

@@ -46,19 +46,18 @@ void forward(const Tile& tile, Store store, const S* x, const Arithmetic<S>* alp
   for_each_group<T>(tile, [&](auto runs) {
     typename decltype(runs)::template Values<T> alphas;
     bool short_alphas = true;
-    runs.for_each_value([&](int i, int64_t c) {
-      alphas.set(i, alpha[c]);
-      short_alphas = short_alphas && is_short_forward_alpha(alpha[c]);
-    });
-    alignas(64) T x_buffer[max_run<T>];
-    alignas(64) T z_buffer[max_run<T>];
-    runs.for_each_run([&](Run run) {
-      const T* const from = read(x + run.at, x_buffer, run.n);
-      T* const to = target(z + run.at, z_buffer, store);
-      if (!short_alphas || !forward_short(from, alphas.view(), to, run.n)) {
-        forward_any(from, alphas.view(), to, run.n);
+    runs.for_each_channel(
+        [&](int64_t c) { short_alphas = short_alphas && is_short_forward_alpha(alpha[c]); });
+    runs.for_each_value([&](int i, int64_t c) { alphas.set(i, alpha[c]); });
+    runs.for_each_run([&](int64_t at, int n) {
+      alignas(64) T x_buffer[max_run<T>];
+      alignas(64) T z_buffer[max_run<T>];
+      const T* const from = read(x + at, x_buffer, n);
+      T* const to = target(z + at, z_buffer, store);
+      if (!short_alphas || !forward_short(from, alphas.view(), to, n)) {
+        forward_any(from, alphas.view(), to, n);
       }
-      write(to, z + run.at, run.n, store);
+      write(to, z + at, n, store);
     });
   });
   finish_stores(store);
@@ -82,14 +81,14 @@ void forward_with_memory(const Tile& tile, const S* x, const Arithmetic<S>* alph
   for_each_group<T>(tile, [&](auto runs) {
     typename decltype(runs)::template Values<T> alphas;
     runs.for_each_value([&](int i, int64_t c) { alphas.set(i, alpha[c]); });
-    alignas(64) T x_buffer[max_run<T>];
-    alignas(64) T z_buffer[max_run<T>];
-    alignas(64) T memory_buffer[max_run<T>];
-    runs.for_each_run([&](Run run) {
-      const T* const from = read(x + run.at, x_buffer, run.n);
-      forward_with_memory_block(from, alphas.view(), z_buffer, memory_buffer, run.n);
-      write(z_buffer, z + run.at, run.n, Store::buffered);
-      write(memory_buffer, memory + run.at, run.n, Store::buffered);
+    runs.for_each_run([&](int64_t at, int n) {
+      alignas(64) T x_buffer[max_run<T>];
+      alignas(64) T z_buffer[max_run<T>];
+      alignas(64) T memory_buffer[max_run<T>];
+      const T* const from = read(x + at, x_buffer, n);
+      forward_with_memory_block(from, alphas.view(), z_buffer, memory_buffer, n);
+      write(z_buffer, z + at, n, Store::buffered);
+      write(memory_buffer, memory + at, n, Store::buffered);
     });
   });
 }
@@ -172,10 +171,9 @@ void backward(const Tile& tile, Store store, const S* grad, const S* source,
     using Runs = decltype(runs);
     typename Runs::template Values<T> scaled;
     bool short_alphas = true;
-    runs.for_each_value([&](int i, int64_t c) {
-      scaled.set(i, Mode::scaled(alpha[c]));
-      short_alphas = short_alphas && Mode::short_alpha(alpha[c]);
-    });
+    runs.for_each_channel(
+        [&](int64_t c) { short_alphas = short_alphas && Mode::short_alpha(alpha[c]); });
+    runs.for_each_value([&](int i, int64_t c) { scaled.set(i, Mode::scaled(alpha[c])); });
     typename Runs::template Values<typename Mode::template Prepared<T>> prepared;
     bool is_prepared = false;
 

@@ -19,10 +19,14 @@ namespace {
 template <class T>
 constexpr int max_run = static_cast<int>(run_size(sizeof(T)));
 
-struct Run {
-  int64_t at;  // of its first element in the array
-  int n;
-};
+// The number of elements of a run of at most `most`, where `left` are left: never 0, which
+// compilers need not think of.
+inline int run_length(int64_t left, int most) {
+  if (left < 1) {
+    __builtin_unreachable();
+  }
+  return left < most ? static_cast<int>(left) : most;
+}
 
 // A value for each element of a run: one for all, or an array. Loops are given its view().
 template <class V>
@@ -48,19 +52,24 @@ struct Pieces {
   template <class V>
   using Values = Uniform<V>;
 
+  template <class Body>
+  void for_each_channel(const Body& body) const {
+    body(tile.first_channel + first_channel);
+  }
+
   // Calls set(i, channel) for each of Values.
   template <class Set>
   void for_each_value(const Set& set) const {
     set(0, tile.first_channel + first_channel);
   }
 
+  // Calls body(at, n) for each run: its place in the array, and its length.
   template <class Body>
   void for_each_run(const Body& body) const {
     for (int64_t n = 0; n < tile.outers; ++n) {
       const int64_t row = tile.offset + n * tile.outer_stride + first_channel * tile.channel_stride;
       for (int64_t i = 0; i < tile.inner; i += max_run<T>) {
-        const int64_t left = tile.inner - i;
-        body(Run{row + i, left < max_run<T> ? static_cast<int>(left) : max_run<T>});
+        body(row + i, run_length(tile.inner - i, max_run<T>));
       }
     }
   }
@@ -83,6 +92,13 @@ struct Patterns {
   template <class V>
   using Values = Pattern<V, max_run<T>>;
 
+  template <class Body>
+  void for_each_channel(const Body& body) const {
+    for (int64_t c = 0; c < tile.channels; ++c) {
+      body(tile.first_channel + c);
+    }
+  }
+
   template <class Set>
   void for_each_value(const Set& set) const {
     int i = 0;
@@ -100,8 +116,7 @@ struct Patterns {
     const int64_t row = tile.channels * tile.inner;
     const int width = lanes();
     for (int64_t n = 0; n < tile.outers; n += tile.outers_per_run) {
-      const int64_t left = (tile.outers - n) * row;
-      body(Run{tile.offset + n * tile.outer_stride, left < width ? static_cast<int>(left) : width});
+      body(tile.offset + n * tile.outer_stride, run_length((tile.outers - n) * row, width));
     }
   }
 
@@ -125,13 +140,18 @@ void for_each_group(const Tile& tile, const Kernel& kernel) {
   }
 }
 
+struct Run {
+  int64_t at;
+  int n;
+};
+
 // Calls body(runs, count) for blocks of up to runs_of_block runs.
 template <class Runs, class Body>
 void for_each_block(const Runs& runs, const Body& body) {
   Run block[Runs::runs_of_block];
   int count = 0;
-  runs.for_each_run([&](Run run) {
-    block[count++] = run;
+  runs.for_each_run([&](int64_t at, int n) {
+    block[count++] = {at, n};
     if (count == Runs::runs_of_block) {
       body(block, count);
       count = 0;

@@ -9,7 +9,7 @@ namespace {
 
 // A loop over a run is a function of its own: so the symbol table and the compilers' reports name
 // it with its types, and tests/test_vectorization.py can tell that each is vectorized.
-#define ELULAYER_LOOP __attribute__((noinline))
+#define ELULAYER_LOOP __attribute__((noinline, aligned(64)))
 
 // Before a loop around loops over a few lanes. clang unrolls those, and would then vectorize the
 // loop around them, across the lanes.
@@ -126,7 +126,7 @@ int pad(T* values, int n, int group) {
 // Adds n terms of the short form, of which term i goes to lane i % width, by fours of a lane. Adds
 // none where a sum of four is not finite, and is false then. Changes the terms.
 template <class T, size_t capacity>
-bool add_by_fours(Lanes<T, capacity>& lanes, T* terms, int n, int width) {
+ELULAYER_FN bool add_by_fours(Lanes<T, capacity>& lanes, T* terms, int n, int width) {
   const int group = terms_per_lane * width;
   const int padded = pad(terms, n, group);
   bool are_finite = true;
@@ -145,7 +145,7 @@ bool add_by_fours(Lanes<T, capacity>& lanes, T* terms, int n, int width) {
 
 // Adds n terms a[i] b[i], of which term i goes to lane i % width.
 template <class T, size_t capacity>
-void add_products(Lanes<T, capacity>& lanes, T* a, T* b, int n, int width) {
+ELULAYER_FN void add_products(Lanes<T, capacity>& lanes, T* a, T* b, int n, int width) {
   pad(a, n, width);
   const int padded = pad(b, n, width);
   ELULAYER_LANES_INSIDE
