@@ -1,4 +1,4 @@
-// The functions of cpu/channels.hpp in the module: for the layers, not for users.
+// The functions of batch_normalization/channels.hpp in the module: for the layers, not for users.
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -1,5 +1,5 @@
-// Blocks of array elements, as the loops read and write them: in the type of the arithmetic, from
-// and to memory. Internal linkage only: compiled once for each instruction set.
+// Runs of array elements, as the loops read and write them: in the type of the arithmetic. Internal
+// linkage only: compiled once for each instruction set.
 #pragma once
 
 #include "cpu/kernels.hpp"
@@ -11,6 +11,14 @@
 
 namespace elulayer::cpu {
 namespace {
+
+// The most elements of a run, in the type of the arithmetic.
+template <class T>
+constexpr int max_run = static_cast<int>(run_size(sizeof(T)));
+
+// Whether numbers of type S are computed in that type.
+template <class S>
+constexpr bool is_arithmetic = sizeof(S) == sizeof(Arithmetic<S>);
 
 // Conversions -------------------------------------------------------------------------------------
 
@@ -56,22 +64,24 @@ inline void convert_vector(const float* from, float16* to) {
 #endif
 
 #if defined(ELULAYER_F16C)
-inline void convert(const float16* from, float* to, int n) {
+// Converts the whole vectors of n numbers: how many, is the result.
+template <class From, class To>
+inline int convert_vectors(const From* from, To* to, int n) {
   int i = 0;
   for (; i + ELULAYER_F16C <= n; i += ELULAYER_F16C) {
     convert_vector(from + i, to + i);
   }
-  for (; i < n; ++i) {
+  return i;
+}
+
+inline void convert(const float16* from, float* to, int n) {
+  for (int i = convert_vectors(from, to, n); i < n; ++i) {
     to[i] = to_float(from[i]);
   }
 }
 
 inline void convert(const float* from, float16* to, int n) {
-  int i = 0;
-  for (; i + ELULAYER_F16C <= n; i += ELULAYER_F16C) {
-    convert_vector(from + i, to + i);
-  }
-  for (; i < n; ++i) {
+  for (int i = convert_vectors(from, to, n); i < n; ++i) {
     from_float(from[i], to[i]);
   }
 }
@@ -97,18 +107,18 @@ inline float round_to_odd(double value) {
 inline void round_to(double from, float16& to) { from_float(round_to_odd(from), to); }
 inline void round_to(double from, bfloat16& to) { from_float(round_to_odd(from), to); }
 
-inline double to_double(double value) { return value; }
-inline double to_double(float value) { return static_cast<double>(value); }
-inline double to_double(float16 value) { return static_cast<double>(to_float(value)); }
-inline double to_double(bfloat16 value) { return static_cast<double>(to_float(value)); }
+template <class S>
+inline double to_double(S value) {
+  if constexpr (is_arithmetic<S>) {
+    return static_cast<double>(value);
+  } else {
+    return static_cast<double>(to_float(value));
+  }
+}
 
 // Reading -----------------------------------------------------------------------------------------
 
-// Whether numbers of type S are computed in that type.
-template <class S>
-constexpr bool is_arithmetic = sizeof(S) == sizeof(Arithmetic<S>);
-
-// n numbers in the type of the arithmetic: the array's own memory, or `buffer`.
+// n numbers in the type of the arithmetic: the array itself, or `buffer`.
 template <class S>
 inline const Arithmetic<S>* read(const S* from, Arithmetic<S>* buffer, int n) {
   if constexpr (is_arithmetic<S>) {
@@ -142,9 +152,9 @@ constexpr int stream_bytes = 16;
 inline void stream(void* to, const void* from) { __builtin_memcpy(to, from, stream_bytes); }
 #endif
 
-// Whole cache lines go past the caches; the lines that the block shares with its neighbours do not.
+// Whole cache lines go past the caches; the lines that the run shares with its neighbours do not.
 template <class S>
-inline void stream_block(const S* from, S* to, int n) {
+inline void stream_run(const S* from, S* to, int n) {
   constexpr int line = 64 / static_cast<int>(sizeof(S));
   const int misaligned = static_cast<int>(reinterpret_cast<uintptr_t>(to) % 64 / sizeof(S));
   const int head = misaligned == 0 ? 0 : line - misaligned;
@@ -173,7 +183,7 @@ inline void finish_stores(Store store) {
 #endif
 }
 
-// Where the loops write a block's results: the array itself if that is allowed, or `buffer`.
+// Where the loops write a run's results: the array itself if that is allowed, or `buffer`.
 template <class S>
 inline Arithmetic<S>* target(S* to, Arithmetic<S>* buffer, Store store) {
   if constexpr (is_arithmetic<S>) {
@@ -183,19 +193,19 @@ inline Arithmetic<S>* target(S* to, Arithmetic<S>* buffer, Store store) {
   }
 }
 
-// Brings n <= 1024 results from their target to the array.
+// Brings the n results of a run from their target to the array.
 template <class S>
 inline void write(const Arithmetic<S>* from, S* to, int n, Store store) {
   if constexpr (is_arithmetic<S>) {
     if (store == Store::streamed) {
-      stream_block(from, to, n);
+      stream_run(from, to, n);
     } else if (from != to) {
       __builtin_memcpy(to, from, static_cast<size_t>(n) * sizeof(S));
     }
   } else if (store == Store::streamed) {
-    S rounded[1024];
+    S rounded[max_run<Arithmetic<S>>];
     convert(from, rounded, n);
-    stream_block(rounded, to, n);
+    stream_run(rounded, to, n);
   } else {
     convert(from, to, n);
   }

@@ -2,7 +2,6 @@
 // instruction set.
 #pragma once
 
-#include "cpu/block.hpp"
 #include "cpu/runs.hpp"
 #include "math/backward.hpp"
 

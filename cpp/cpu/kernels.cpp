@@ -9,7 +9,6 @@
 // is no whole number of vectors. So results are __restrict there.
 #include "cpu/kernels.hpp"
 
-#include "cpu/block.hpp"
 #include "cpu/double_backward.hpp"
 #include "cpu/runs.hpp"
 #include "math/backward.hpp"

@@ -9,7 +9,7 @@
 
 namespace elulayer::cpu {
 
-// A box of an (outer, channels, inner) array. Its rows of `inner` elements are contiguous.
+// A box of an (outer, channels, inner) array. Its rows are of `inner` elements side by side.
 struct Tile {
   std::int64_t offset;  // of its first element in the array
   std::int64_t outers;
@@ -27,10 +27,10 @@ struct Tile {
 // level of cache together with everything that belongs to it.
 constexpr std::int64_t run_size(std::size_t size) { return 2048 / static_cast<std::int64_t>(size); }
 
-// How results go to memory.
+// How results are written.
 enum class Store {
-  direct,    // written as they are computed
-  buffered,  // kept until a block is done: the result is the same memory as an input
+  direct,    // as they are computed
+  buffered,  // kept until a run is done: the result replaces an input
   streamed   // past the caches
 };
 

@@ -9,15 +9,11 @@
 //              i of each has the same channel
 #pragma once
 
-#include "cpu/kernels.hpp"
+#include "cpu/block.hpp"
 #include "cpu/sums.hpp"
 
 namespace elulayer::cpu {
 namespace {
-
-// The most elements of a run.
-template <class T>
-constexpr int max_run = static_cast<int>(run_size(sizeof(T)));
 
 // The number of elements of a run of at most `most`, where `left` are left: never 0, which
 // compilers need not think of.

@@ -7,16 +7,16 @@
 namespace elulayer::cuda {
 namespace {
 
-template <class Source, class T>
+template <class Mode, class T>
 auto kernel_for(const Plan& plan) {
   if (plan.vector == 1) {
-    return &backward_kernel<Source, 1, true, T>;
+    return &backward_kernel<Mode, 1, true, T>;
   }
-  return plan.folded ? &backward_kernel<Source, vector_of<T>, true, T>
-                     : &backward_kernel<Source, vector_of<T>, false, T>;
+  return plan.folded ? &backward_kernel<Mode, vector_of<T>, true, T>
+                     : &backward_kernel<Mode, vector_of<T>, false, T>;
 }
 
-template <class Source, class T>
+template <class Mode, class T>
 void backward(const T* grad, const T* source, Alphas<Arithmetic<T>> alpha, T* dx,
               Arithmetic<T>* dalpha, void* workspace, Shape shape, cudaStream_t stream) {
   constexpr const char* name = "elu_backward";
@@ -32,13 +32,13 @@ void backward(const T* grad, const T* source, Alphas<Arithmetic<T>> alpha, T* dx
   auto* const partials = static_cast<Partial*>(workspace);
   const int sums_of_thread = plan.folded ? 1 : plan.vector;
   const auto shared = sizeof(Partial) * static_cast<std::size_t>(block_size * sums_of_thread);
-  check(launch(kernel_for<Source, T>(plan), grid_of(plan), block_size, shared, stream, plan, grad,
+  check(launch(kernel_for<Mode, T>(plan), grid_of(plan), block_size, shared, stream, plan, grad,
                source, alpha.array, alpha.value, dx, partials),
         name);
   constexpr std::int64_t few = 8 * warp_size;
   const bool by_warps = plan.partials_of_channel() <= few;
-  const auto combine = by_warps ? &combine_kernel<Source, warp_size, Arithmetic<T>>
-                                : &combine_kernel<Source, block_size, Arithmetic<T>>;
+  const auto combine = by_warps ? &combine_kernel<Mode, warp_size, Arithmetic<T>>
+                                : &combine_kernel<Mode, block_size, Arithmetic<T>>;
   const std::int64_t teams = by_warps ? block_size / warp_size : 1;
   const std::int64_t blocks = std::min((shape.channels + teams - 1) / teams, combine_blocks);
   check(launch(combine, dim3(static_cast<unsigned>(blocks)), block_size,

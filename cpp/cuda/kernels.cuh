@@ -268,14 +268,14 @@ __global__ void __launch_bounds__(block_size)
 }
 
 // dX of one element, and its term, by the form for every input: rare, and too long to be unrolled.
-template <class Source, class T>
+template <class Mode, class T>
 __device__ __noinline__ AnyBackward<T> backward_any(T g, T source, T alpha) {
-  return Source::any_form(g, source, Source::prepare(alpha));
+  return Mode::any_form(g, source, Mode::prepare(alpha));
 }
 
 // dX of `count` elements from `first` on in place of their gs, and their terms: by the short form
 // if that is right for all of them.
-template <class Source, int count, int vector, int sums_count, class S>
+template <class Mode, int count, int vector, int sums_count, class S>
 __device__ void backward_part(int first, S (&gs)[vector], const S (&sources)[vector],
                               const Arithmetic<S> (&alphas)[sums_count], bool short_alphas,
                               Sum<Arithmetic<S>> (&sums)[sums_count]) {
@@ -289,11 +289,11 @@ __device__ void backward_part(int first, S (&gs)[vector], const S (&sources)[vec
     const int v = first + i;
     const T source = to_arithmetic(sources[v]);
     const ShortBackward<T> element =
-        Source::short_form(to_arithmetic(gs[v]), source, Source::scaled(alphas[v % sums_count]));
+        Mode::short_form(to_arithmetic(gs[v]), source, Mode::scaled(alphas[v % sums_count]));
     dx[i] = element.dx;
     terms[i] = element.term;
     probe = multiply_add(element.dx, T(0), multiply_add(element.term, T(0), probe));
-    is_short = is_short && Source::depth(source) >= deep<T>;
+    is_short = is_short && Mode::depth(source) >= deep<T>;
   }
   if (is_short && probe == T(0)) {
     ELULAYER_UNROLL
@@ -305,7 +305,7 @@ __device__ void backward_part(int first, S (&gs)[vector], const S (&sources)[vec
     ELULAYER_UNROLL
     for (int i = 0; i < count; ++i) {
       const int v = first + i;
-      const AnyBackward<T> element = backward_any<Source>(
+      const AnyBackward<T> element = backward_any<Mode>(
           to_arithmetic(gs[v]), to_arithmetic(sources[v]), alphas[v % sums_count]);
       dx[i] = element.dx;
       Sum<T>& sum = sums[v % sums_count];
@@ -367,7 +367,7 @@ __device__ void add_block(const Plan& plan, const Sum<T> (&sums)[sums_count], Su
 
 // dX, and each block's sums of its terms. `fold` is the plan's: one sum and
 // one alpha for all columns of a thread.
-template <class Source, int vector, bool fold, class S>
+template <class Mode, int vector, bool fold, class S>
 __global__ void __launch_bounds__(block_size, fold || vector < 8 ? 0 : 3)
     backward_kernel(Plan plan, const S* grad, const S* source, const Arithmetic<S>* alpha,
                     Arithmetic<S> alpha_value, S* dx, Sum<Arithmetic<S>>* partials) {
@@ -379,10 +379,10 @@ __global__ void __launch_bounds__(block_size, fold || vector < 8 ? 0 : 3)
   bool short_alphas = true;
   ELULAYER_UNROLL
   for (int v = 0; v < sums_count; ++v) {
-    if constexpr (std::is_same_v<Source, FromOutput>) {
+    if constexpr (std::is_same_v<Mode, FromOutput>) {
       alphas[v] = alphas[v] > T(0) ? alphas[v] : T(__builtin_nanf(""));
     }
-    short_alphas = short_alphas && Source::short_alpha(alphas[v]);
+    short_alphas = short_alphas && Mode::short_alpha(alphas[v]);
   }
   Sum<T> sums[sums_count] = {};
   constexpr int count = in_flight<T, fold>;
@@ -404,7 +404,7 @@ __global__ void __launch_bounds__(block_size, fold || vector < 8 ? 0 : 3)
         constexpr int part = together<vector, fold>;
         ELULAYER_UNROLL
         for (int v = 0; v < vector; v += part) {
-          backward_part<Source, part>(v, gs[i], sources[i], alphas, short_alphas, sums);
+          backward_part<Mode, part>(v, gs[i], sources[i], alphas, short_alphas, sums);
         }
         write(place, gs[i], dx, at + i * place.stride);
       }
@@ -439,7 +439,7 @@ __device__ Sum<T> add_partials(const Plan& plan, const Sum<T>* partials, std::in
 }
 
 // dalpha from the partial sums: a team of threads, a warp or a block, for each channel.
-template <class Source, int team, class T>
+template <class Mode, int team, class T>
 __global__ void __launch_bounds__(block_size)
     combine_kernel(Plan plan, const Sum<T>* partials, const T* alpha, T alpha_value, T* dalpha) {
   constexpr int teams = block_size / team;
@@ -465,7 +465,7 @@ __global__ void __launch_bounds__(block_size)
     }
     if (own == channel && member == 0) {
       const T channel_alpha = alpha == nullptr ? alpha_value : alpha[channel];
-      dalpha[channel] = quotient(sum, Source::term_divisor(channel_alpha));
+      dalpha[channel] = quotient(sum, Mode::term_divisor(channel_alpha));
     }
   }
 }

@@ -30,21 +30,22 @@ constexpr int block_size = 1 << block_bits;
 constexpr std::int64_t combine_blocks = 4096;
 
 struct Plan {
-  std::int64_t size;  // elements
+  std::int64_t size;  // of the array
   std::int64_t channels;
   std::int64_t inner;
-  std::int64_t rows;       // by columns: joined ones, the last of which may be shorter; else planes
-  std::int64_t columns;    // of a row; by planes: inner
-  std::int64_t slab_rows;  // by planes: how often a block's threads step along their part
-  std::int64_t joined;     // rows of the matrix in one of `rows`
-  int vector;              // elements that a thread takes at once: 16 bytes of them, or 1
-  int block_x;             // threads side by side
-  int block_y;             // threads on different rows; block_x * block_y = block_size
+  //                          by columns                              by planes
+  std::int64_t rows;       // of the matrix; the last may be short    planes
+  std::int64_t columns;    // of such a row                           inner
+  std::int64_t slab_rows;  // rows of a slab                          steps of a thread in its part
+  std::int64_t joined;     // outer indices in one row                1
+  int tiles;               // of a row                                parts of a plane
+  int slabs;               // of the matrix                           1
+  int block_x;             // threads side by side                    block_size
+  int block_y;             // threads on different rows               1
   int x_bits;              // block_x is 1 << x_bits
-  int tiles;               // by columns: tiles of a row; by planes: parts of a plane
-  int slabs;               // by columns; 1 by planes
+  int vector;              // elements that a thread takes at once: 16 bytes of them, or 1
   bool by_planes;
-  bool folded;  // every vector lies in one channel: its terms are added in the thread
+  bool folded;  // every vector lies in one channel: a thread has one alpha and one sum
 
   ELULAYER_HOST_DEVICE std::int64_t tile_columns() const {
     return static_cast<std::int64_t>(block_x) * vector;
@@ -53,10 +54,9 @@ struct Plan {
   // Blocks side by side, and slabs.
   std::int64_t grid_x() const { return by_planes ? rows * tiles : tiles; }
 
-  // The partial sums of dL/dalpha, of each `slabs` that are neighbours in memory. By columns a tile
-  // has one for each of its channels; going along the columns, each next one begins with a new tile
-  // or a new channel, so tile + channel numbers them, where joined rows have their own channels.
-  // By planes each block has one.
+  // The partial sums of dL/dalpha: each block's, for each channel in its columns. Those of a
+  // channel's slabs are neighbours. Along the columns a next one begins with a new tile or a new
+  // channel, so the sum of both numbers counts them; joined rows have channels of their own.
   std::int64_t partials() const {
     return slabs * (by_planes ? rows * tiles : tiles + joined * channels);
   }

@@ -1,10 +1,11 @@
-// Sums and affine maps per channel of (outer, channels, inner) arrays, of float or double: what
-// batch normalization is made of. python/elulayer/layers/batch_normalization.py has its formulae.
+// Sums and affine maps per channel of (outer, channels, inner) arrays, of float or double: what the
+// layer of batch normalization is made of (python/elulayer/layers/batch_normalization.py). No part
+// of the installed library.
 #pragma once
 
 #include "elulayer/elulayer.hpp"
 
-namespace elulayer::cpu {
+namespace elulayer::batch_normalization {
 
 // mean[c], and the mean of (x - mean[c])^2 in variance[c], over the values of a channel; 0 of none.
 template <class T>
@@ -25,4 +26,4 @@ template <class T>
 void channel_affine_gradient(const T* g, const T* x, const double* center, const double* a,
                              const double* b, const double* d, T* dx, Shape shape, int num_threads);
 
-}  // namespace elulayer::cpu
+}  // namespace elulayer::batch_normalization
