@@ -87,25 +87,27 @@ inline void convert(const float* from, float16* to, int n) {
 }
 #endif
 
-// A double result of float or 16-bit arrays is rounded once.
-inline void round_to(double from, double& to) { to = from; }
-inline void round_to(double from, float& to) { to = static_cast<float>(from); }
-
 // Double to float with its last bit set where the conversion was not exact: rounding that to 16
 // bits is rounding the double.
 inline float round_to_odd(double value) {
   const float nearest = static_cast<float>(value);
   const double difference = value - static_cast<double>(nearest);
   const bool exact = !(difference != 0.0) || !is_finite(nearest);
-  if (exact || (to_bits(nearest) & 1) != 0) {
-    return nearest;
-  }
-  const bool away = (difference > 0.0) == (nearest > 0.0f || (nearest == 0.0f && value > 0.0));
-  return from_bits<float>(away ? to_bits(nearest) | 1 : to_bits(nearest) - 1);
+  const bool away = (difference > 0.0) == (value > 0.0);
+  const uint32_t bits = to_bits(nearest);
+  const uint32_t even_to_odd = away ? bits | 1 : bits - 1;
+  return from_bits<float>(exact || (bits & 1) != 0 ? bits : even_to_odd);
 }
 
-inline void round_to(double from, float16& to) { from_float(round_to_odd(from), to); }
-inline void round_to(double from, bfloat16& to) { from_float(round_to_odd(from), to); }
+// A double result of float or 16-bit arrays is rounded once.
+template <class S>
+inline void round_to(double from, S& to) {
+  if constexpr (is_arithmetic<S>) {
+    to = static_cast<S>(from);
+  } else {
+    from_float(round_to_odd(from), to);
+  }
+}
 
 template <class S>
 inline double to_double(S value) {

@@ -82,17 +82,9 @@ const Implementation implementations[] = {
 };
 
 struct Choice {
-  const Implementation* implementation;
+  const Kernels* kernels;
   std::string reason;
 };
-
-std::string join(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) {
-    text += (text.empty() ? "'" : ", '") + name + "'";
-  }
-  return text;
-}
 
 std::vector<std::string> names(bool usable_only) {
   std::vector<std::string> result;
@@ -104,35 +96,35 @@ std::vector<std::string> names(bool usable_only) {
   return result;
 }
 
-Choice first_supported() {
-  for (const Implementation& implementation : implementations) {
-    if (implementation.supported()) {
-      return {&implementation, "the first that this machine can run"};
-    }
+std::string quoted(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) {
+    text += (text.empty() ? "'" : ", '") + name + "'";
   }
-  throw std::runtime_error("this machine can run none of the compiled instruction sets: " +
-                           join(names(false)));
+  return text;
 }
 
-Choice forced(const std::string& name) {
+// What ELULAYER_ISA names, or the first that this machine can run.
+Choice choose() {
+  const char* const variable = std::getenv("ELULAYER_ISA");
+  const std::string name = variable == nullptr ? "" : variable;
+  bool is_compiled = false;
   for (const Implementation& implementation : implementations) {
-    if (name != implementation.kernels->instruction_set) {
-      continue;
+    const bool is_named = name == implementation.kernels->instruction_set;
+    is_compiled = is_compiled || is_named;
+    if ((name.empty() || is_named) && implementation.supported()) {
+      return {implementation.kernels,
+              is_named ? "forced by ELULAYER_ISA" : "the first that this machine can run"};
     }
-    if (!implementation.supported()) {
-      throw std::runtime_error("ELULAYER_ISA is '" + name +
-                               "', which this machine cannot run; it can run " + join(names(true)));
-    }
-    return {&implementation, "forced by ELULAYER_ISA"};
+  }
+  if (name.empty()) {
+    throw std::runtime_error("this machine can run none of the compiled instruction sets: " +
+                             quoted(names(false)));
   }
   throw std::runtime_error(
-      "ELULAYER_ISA is '" + name +
-      "', which is not among the compiled instruction sets: " + join(names(false)));
-}
-
-Choice choose() {
-  const char* const name = std::getenv("ELULAYER_ISA");
-  return name == nullptr || *name == '\0' ? first_supported() : forced(name);
+      "ELULAYER_ISA is '" + name + "', which " +
+      (is_compiled ? "this machine cannot run; it can run " + quoted(names(true))
+                   : "is not among the compiled instruction sets: " + quoted(names(false))));
 }
 
 const Choice& choice() {
@@ -142,7 +134,7 @@ const Choice& choice() {
 
 }  // namespace
 
-const Kernels& active_kernels() { return *choice().implementation->kernels; }
+const Kernels& active_kernels() { return *choice().kernels; }
 
 }  // namespace cpu
 

@@ -49,19 +49,17 @@ class Lanes<float, capacity> {
 
   // lane l += terms[l] / term_scale
   void add_terms(const float* terms, int width) {
-    double* const scaled = scaled_;
 #pragma omp simd
     for (int l = 0; l < width; ++l) {
-      scaled[l] += sum_term(terms[l]);
+      scaled_[l] += sum_term(terms[l]);
     }
   }
 
   // lane l += a[l] b[l]
   void add_products(const float* a, const float* b, int width) {
-    double* const scaled = scaled_;
 #pragma omp simd
     for (int l = 0; l < width; ++l) {
-      scaled[l] += sum_product(a[l], b[l]);
+      scaled_[l] += sum_product(a[l], b[l]);
     }
   }
 
@@ -78,31 +76,25 @@ class Lanes<double, capacity> {
 
   // lane l += terms[l] / term_scale
   void add_terms(const double* terms, int width) {
-    double* const low = low_;
-    double* const compensation = low_compensation_;
 #pragma omp simd
     for (int l = 0; l < width; ++l) {
-      const Compensated sum = add({low[l], compensation[l]}, sum_term(terms[l]));
-      low[l] = sum.sum;
-      compensation[l] = sum.compensation;
+      const Compensated sum = add({low_[l], low_compensation_[l]}, sum_term(terms[l]));
+      low_[l] = sum.sum;
+      low_compensation_[l] = sum.compensation;
     }
   }
 
   // lane l += a[l] b[l]
   void add_products(const double* a, const double* b, int width) {
-    double* const low = low_;
-    double* const low_compensation = low_compensation_;
-    double* const high = high_;
-    double* const high_compensation = high_compensation_;
 #pragma omp simd
     for (int l = 0; l < width; ++l) {
       const LowAndHigh product = sum_product(a[l], b[l]);
-      const Compensated low_sum = add({low[l], low_compensation[l]}, product.low);
-      const Compensated high_sum = add({high[l], high_compensation[l]}, product.high);
-      low[l] = low_sum.sum;
-      low_compensation[l] = low_sum.compensation;
-      high[l] = high_sum.sum;
-      high_compensation[l] = high_sum.compensation;
+      const Compensated low = add({low_[l], low_compensation_[l]}, product.low);
+      const Compensated high = add({high_[l], high_compensation_[l]}, product.high);
+      low_[l] = low.sum;
+      low_compensation_[l] = low.compensation;
+      high_[l] = high.sum;
+      high_compensation_[l] = high.compensation;
     }
   }
 

@@ -198,8 +198,7 @@ __device__ bool are_short_forward(const T (&alphas)[count]) {
   bool all = true;
   ELULAYER_UNROLL
   for (int v = 0; v < count; ++v) {
-    const bool negative = with_sign(T(1), to_bits(alphas[v])) < T(0);  // -0 too
-    all = all && !negative && is_finite(alphas[v]);
+    all = all && is_short_forward_alpha(alphas[v]);
   }
   return all;
 }

@@ -62,17 +62,6 @@ ELULAYER_FN double times_exp(double g, double a, double p, double excess) {
   return with_sign(multiply_sum(g, q, residual), to_bits(g) ^ to_bits(a));
 }
 
-template <class T>
-ELULAYER_FN ShortBackward<T> backward_short(T g, T x, T scaled_alpha) {
-  constexpr int k = term_exponent<T>;
-  const Exponential<T> e = exponential<k, Ln2::two_parts>(x);
-  const T power = power_of_two(e.origin_n);                     // 2^(n + k)
-  const T m = multiply_add(power, e.p, power - term_scale<T>);  // 2^k expm1(x)
-  const T dx = computed(times_exp(g, scaled_alpha * power, e.p, e.excess));
-  const T term = computed(g * m);
-  return {x > T(0) ? g : dx, x > T(0) ? T(0) : term};
-}
-
 // Whether alpha exp(x) is a normal number for every x of the short form.
 template <class T>
 ELULAYER_FN bool is_ordinary_alpha(T alpha) {
@@ -242,7 +231,13 @@ struct FromInput {
 
   template <class T>
   ELULAYER_FN ShortBackward<T> short_form(T g, T x, T scaled_alpha) {
-    return backward_short(g, x, scaled_alpha);
+    constexpr int k = term_exponent<T>;
+    const Exponential<T> e = exponential<k, Ln2::two_parts>(x);
+    const T power = power_of_two(e.origin_n);                     // 2^(n + k)
+    const T m = multiply_add(power, e.p, power - term_scale<T>);  // 2^k expm1(x)
+    const T dx = computed(times_exp(g, scaled_alpha * power, e.p, e.excess));
+    const T term = computed(g * m);
+    return {x > T(0) ? g : dx, x > T(0) ? T(0) : term};
   }
 
   template <class T>
@@ -262,9 +257,9 @@ struct FromInput {
   template <class T>
   ELULAYER_FN AnyBackward<T> any_form(T g, T x, const Alpha<T>& alpha) {
     const DxAndExpm1<T> any = dx_and_expm1(g, x, alpha);
-    const ShortBackward<T> short_form = backward_short(g, x, alpha.scaled);
-    const bool is_short = x >= alpha.deep && is_finite(short_form.dx) && is_finite(short_form.term);
-    const T dx = is_short ? short_form.dx : any.dx;
+    const ShortBackward<T> in_short = short_form(g, x, alpha.scaled);
+    const bool is_short = x >= alpha.deep && is_finite(in_short.dx) && is_finite(in_short.term);
+    const T dx = is_short ? in_short.dx : any.dx;
     return {x > T(0) ? g : with_one_nan(dx), x > T(0) ? T(0) : g, x > T(0) ? T(0) : any.expm1};
   }
 };
