@@ -2,7 +2,7 @@
 // says what follows from that.
 //
 // A run of elements is computed in the short form; the loop also looks whether all of it was within
-// the short form's range, and if not, the run is computed again in the form for every input.
+// the short form's range, and if not, it is computed again in the form for every input.
 //
 // What the loop finds it collects in a word, by bitwise or, which every compiler vectorizes, and
 // without `omp simd`: the directive's reduction keeps g++ from vectorizing the rest of a run that

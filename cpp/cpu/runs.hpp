@@ -4,13 +4,17 @@
 // for_each_group gives a kernel the runs that have their alphas at the same places:
 //
 //   Pieces     of the rows of one channel, where rows are longer than a run
-//   Patterns   whole rows side by side, as many as a run holds, of all channels of the tile:
-//   element
-//              i of each has the same channel
+//   Patterns   whole rows side by side, as many as a run holds, of all channels of the tile, so
+//              that element i of each has the same channel
 #pragma once
 
 #include "cpu/block.hpp"
 #include "cpu/sums.hpp"
+
+// A loop over a run is a function of its own: so the symbol table and the compilers' reports name
+// it with its types, and tests/test_vectorization.py can tell that each is vectorized.
+// Aligned, so that its time does not depend on what lies before it.
+#define ELULAYER_LOOP __attribute__((noinline, aligned(64)))
 
 namespace elulayer::cpu {
 namespace {

@@ -7,10 +7,6 @@
 namespace elulayer::cpu {
 namespace {
 
-// A loop over a run is a function of its own: so the symbol table and the compilers' reports name
-// it with its types, and tests/test_vectorization.py can tell that each is vectorized.
-#define ELULAYER_LOOP __attribute__((noinline, aligned(64)))
-
 // Before a loop around loops over a few lanes. clang unrolls those, and would then vectorize the
 // loop around them, across the lanes.
 #if defined(__clang__)

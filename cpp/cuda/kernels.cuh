@@ -206,7 +206,8 @@ __device__ bool are_short_forward(const T (&alphas)[count]) {
 // The second launch bound of a kernel is how many blocks on a multiprocessor it leaves registers
 // for, where the compiler alone would take more, or spill one; 0 leaves it alone.
 
-// Z. `fold` is the plan's: one alpha for all columns of a thread.
+// z = x, or alpha expm1(x) where x <= 0. `fold` is the plan's: one alpha for all columns of a
+// thread.
 template <int vector, bool fold, class S>
 __global__ void __launch_bounds__(block_size, fold || vector > 2 ? 0 : five_blocks)
     forward_kernel(Plan plan, const S* x, const Arithmetic<S>* alpha, Arithmetic<S> alpha_value,
@@ -237,7 +238,7 @@ __global__ void __launch_bounds__(block_size, fold || vector > 2 ? 0 : five_bloc
   }
 }
 
-// Z and the memory that backward can start from.
+// z as above, and memory = expm1(min(x, 0)).
 template <int vector, bool fold, class S>
 __global__ void __launch_bounds__(block_size)
     remember_kernel(Plan plan, const S* x, const Arithmetic<S>* alpha, Arithmetic<S> alpha_value,
@@ -364,8 +365,8 @@ __device__ void add_block(const Plan& plan, const Sum<T> (&sums)[sums_count], Su
   }
 }
 
-// dX, and each block's sums of its terms. `fold` is the plan's: one sum and
-// one alpha for all columns of a thread.
+// dx = g, or g alpha exp(x) where x <= 0, and each block's sums of its terms, 0 or g expm1(x).
+// `fold` is the plan's: one sum and one alpha for all columns of a thread.
 template <class Mode, int vector, bool fold, class S>
 __global__ void __launch_bounds__(block_size, fold || vector < 8 ? 0 : 3)
     backward_kernel(Plan plan, const S* grad, const S* source, const Arithmetic<S>* alpha,
@@ -437,7 +438,8 @@ __device__ Sum<T> add_partials(const Plan& plan, const Sum<T>* partials, std::in
   return sum;
 }
 
-// dalpha from the partial sums: a team of threads, a warp or a block, for each channel.
+// dalpha = the sum of the terms / term_divisor, from the partial sums: a team of threads, a warp or
+// a block, for each channel.
 template <class Mode, int team, class T>
 __global__ void __launch_bounds__(block_size)
     combine_kernel(Plan plan, const Sum<T>* partials, const T* alpha, T alpha_value, T* dalpha) {

@@ -66,8 +66,8 @@ void go_by_columns(Plan& plan, Shape shape, int element_size) {
   plan.columns = row * plan.joined;
   plan.folded = shape.inner % plan.vector == 0;
 
-  // A block as wide as it can be, so that blocks side by side go through the array in one direction;
-  // high where slabs are.
+  // A block as wide as it can be, so that blocks side by side go through the array in one
+  // direction; high where slabs are.
   const std::int64_t vectors = ceil_div(plan.columns, plan.vector);
   const std::int64_t for_partials = rows_for_partials(plan, element_size);
   plan.block_y = 1;

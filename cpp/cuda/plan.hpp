@@ -38,12 +38,12 @@ struct Plan {
   std::int64_t columns;    // of such a row                           inner
   std::int64_t slab_rows;  // rows of a slab                          steps of a thread in its part
   std::int64_t joined;     // outer indices in one row                1
-  int tiles;               // of a row                                parts of a plane
-  int slabs;               // of the matrix                           1
+  int vector;              // elements that a thread takes at once: 16 bytes of them, or 1
   int block_x;             // threads side by side                    block_size
   int block_y;             // threads on different rows               1
   int x_bits;              // block_x is 1 << x_bits
-  int vector;              // elements that a thread takes at once: 16 bytes of them, or 1
+  int tiles;               // of a row                                parts of a plane
+  int slabs;               // of the matrix                           1
   bool by_planes;
   bool folded;  // every vector lies in one channel: a thread has one alpha and one sum
 

@@ -257,9 +257,9 @@ struct FromInput {
   template <class T>
   ELULAYER_FN AnyBackward<T> any_form(T g, T x, const Alpha<T>& alpha) {
     const DxAndExpm1<T> any = dx_and_expm1(g, x, alpha);
-    const ShortBackward<T> in_short = short_form(g, x, alpha.scaled);
-    const bool is_short = x >= alpha.deep && is_finite(in_short.dx) && is_finite(in_short.term);
-    const T dx = is_short ? in_short.dx : any.dx;
+    const ShortBackward<T> as_short = short_form(g, x, alpha.scaled);
+    const bool is_short = x >= alpha.deep && is_finite(as_short.dx) && is_finite(as_short.term);
+    const T dx = is_short ? as_short.dx : any.dx;
     return {x > T(0) ? g : with_one_nan(dx), x > T(0) ? T(0) : g, x > T(0) ? T(0) : any.expm1};
   }
 };

@@ -108,10 +108,12 @@ ELULAYER_FN Sum<float> add_product(Sum<float> sum, float a, float b) {
 
 ELULAYER_FN Sum<double> add_product(Sum<double> sum, double a, double b) {
   const LowAndHigh product = sum_product(a, b);
-  if (product.high == 0) {
-    return {add(sum.low, product.low), sum.high};
+  if (product.high != 0) {
+    sum.high = add(sum.high, product.high);
+  } else {
+    sum.low = add(sum.low, product.low);
   }
-  return {sum.low, add(sum.high, product.high)};
+  return sum;
 }
 
 // sum / divisor for a divisor of ordinary size, in the type of the terms.
