@@ -37,10 +37,8 @@ void double_backward(const Tile& tile, const S* v, const Arithmetic<S>* w, const
     using Runs = decltype(runs);
     typename Runs::template Values<double> ws;
     typename Runs::template Values<double> alphas;
-    runs.for_each_value([&](int i, int64_t c) {
-      ws.set(i, static_cast<double>(w[c]));
-      alphas.set(i, static_cast<double>(alpha[c]));
-    });
+    runs.template fill<double>(ws, [&](int64_t c) { return static_cast<double>(w[c]); });
+    runs.template fill<double>(alphas, [&](int64_t c) { return static_cast<double>(alpha[c]); });
     Lanes<double, Runs::max_lanes> lanes;
     alignas(64) double v_run[max_run<T>];
     alignas(64) double grad_run[max_run<T>];

@@ -47,8 +47,8 @@ void forward(const Tile& tile, Store store, const S* x, const Arithmetic<S>* alp
     bool short_alphas = true;
     runs.for_each_channel(
         [&](int64_t c) { short_alphas = short_alphas && is_short_forward_alpha(alpha[c]); });
-    runs.for_each_value([&](int i, int64_t c) { alphas.set(i, alpha[c]); });
-    runs.for_each_run([&](int64_t at, int n) {
+    runs.template fill<T>(alphas, [&](int64_t c) { return alpha[c]; });
+    runs.for_each_run([&](int64_t at, int n) ELULAYER_INLINE {
       alignas(64) T x_buffer[max_run<T>];
       alignas(64) T z_buffer[max_run<T>];
       const T* const from = read(x + at, x_buffer, n);
@@ -79,7 +79,7 @@ void forward_with_memory(const Tile& tile, const S* x, const Arithmetic<S>* alph
   using T = Arithmetic<S>;
   for_each_group<T>(tile, [&](auto runs) {
     typename decltype(runs)::template Values<T> alphas;
-    runs.for_each_value([&](int i, int64_t c) { alphas.set(i, alpha[c]); });
+    runs.template fill<T>(alphas, [&](int64_t c) { return alpha[c]; });
     runs.for_each_run([&](int64_t at, int n) {
       alignas(64) T x_buffer[max_run<T>];
       alignas(64) T z_buffer[max_run<T>];
@@ -172,8 +172,9 @@ void backward(const Tile& tile, Store store, const S* grad, const S* source,
     bool short_alphas = true;
     runs.for_each_channel(
         [&](int64_t c) { short_alphas = short_alphas && Mode::short_alpha(alpha[c]); });
-    runs.for_each_value([&](int i, int64_t c) { scaled.set(i, Mode::scaled(alpha[c])); });
-    typename Runs::template Values<typename Mode::template Prepared<T>> prepared;
+    runs.template fill<T>(scaled, [&](int64_t c) { return Mode::scaled(alpha[c]); });
+    using Prepared = typename Mode::template Prepared<T>;
+    typename Runs::template Values<Prepared> prepared;
     bool is_prepared = false;
 
     // A block's inputs and results, where they are not in the arrays.
@@ -204,7 +205,8 @@ void backward(const Tile& tile, Store store, const S* grad, const S* source,
       }
       if (!is_short || !add_by_fours(lanes, terms, size, width)) {
         if (!is_prepared) {
-          runs.for_each_value([&](int i, int64_t c) { prepared.set(i, Mode::prepare(alpha[c])); });
+          runs.template fill<Prepared>(prepared,
+                                       [&](int64_t c) { return Mode::prepare(alpha[c]); });
           is_prepared = true;
         }
         for (int r = 0; r < count; ++r) {

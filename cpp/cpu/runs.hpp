@@ -16,16 +16,25 @@
 // Aligned, so that its time does not depend on what lies before it.
 #define ELULAYER_LOOP __attribute__((noinline, aligned(64)))
 
+// For what is called for each run and is short beside the call, but has arrays, for which g++
+// leaves it a function of its own.
+#define ELULAYER_INLINE __attribute__((always_inline))
+
 namespace elulayer::cpu {
 namespace {
 
-// The number of elements of a run of at most `most`, where `left` are left: never 0, which
-// compilers need not think of.
-inline int run_length(int64_t left, int most) {
-  if (left < 1) {
+// n, which is not less than 1: compilers and analysers need not think of empty runs.
+template <class N>
+N not_empty(N n) {
+  if (n < 1) {
     __builtin_unreachable();
   }
-  return left < most ? static_cast<int>(left) : most;
+  return n;
+}
+
+// The number of elements of a run of at most `most`, where `left` are left.
+inline int run_length(int64_t left, int most) {
+  return not_empty(left) < most ? static_cast<int>(left) : most;
 }
 
 // A value for each element of a run: one for all, or an array. Loops are given its view().
@@ -57,10 +66,10 @@ struct Pieces {
     body(tile.first_channel + first_channel);
   }
 
-  // Calls set(i, channel) for each of Values.
-  template <class Set>
-  void for_each_value(const Set& set) const {
-    set(0, tile.first_channel + first_channel);
+  // values[i] = value(the channel of element i)
+  template <class V, class Value>
+  void fill(Values<V>& values, const Value& value) const {
+    values.set(0, value(tile.first_channel + first_channel));
   }
 
   // Calls body(at, n) for each run: its place in the array, and its length.
@@ -99,13 +108,14 @@ struct Patterns {
     }
   }
 
-  template <class Set>
-  void for_each_value(const Set& set) const {
+  template <class V, class Value>
+  void fill(Values<V>& values, const Value& value) const {
     int i = 0;
-    for (int64_t n = 0; n < tile.outers_per_run; ++n) {
-      for (int64_t c = 0; c < tile.channels; ++c) {
-        for (int64_t k = 0; k < tile.inner; ++k) {
-          set(i++, tile.first_channel + c);
+    for (int r = 0; r < repeats(); ++r) {
+      for (int c = 0; c < channels(); ++c) {
+        const V of_channel = value(tile.first_channel + c);
+        for (int l = 0; l < lanes_of_channel(); ++l) {
+          values.set(i++, of_channel);
         }
       }
     }
@@ -123,9 +133,9 @@ struct Patterns {
   static constexpr int runs_of_block = terms_per_lane;
   static constexpr size_t max_lanes = max_run<T>;
   int lanes() const { return repeats() * channels() * lanes_of_channel(); }
-  int repeats() const { return static_cast<int>(tile.outers_per_run); }
-  int channels() const { return static_cast<int>(tile.channels); }
-  int lanes_of_channel() const { return static_cast<int>(tile.inner); }
+  int repeats() const { return not_empty(static_cast<int>(tile.outers_per_run)); }
+  int channels() const { return not_empty(static_cast<int>(tile.channels)); }
+  int lanes_of_channel() const { return not_empty(static_cast<int>(tile.inner)); }
 };
 
 // Calls kernel(runs) for each group of a tile's runs.
@@ -157,8 +167,10 @@ void for_each_block(const Runs& runs, const Body& body) {
       count = 0;
     }
   });
-  if (count > 0) {
-    body(block, count);
+  if constexpr (Runs::runs_of_block > 1) {
+    if (count > 0) {
+      body(block, count);
+    }
   }
 }
 

@@ -57,8 +57,8 @@ ELULAYER_FN Compensated add(Compensated a, double b) {
 }
 
 ELULAYER_FN Compensated add(Compensated a, Compensated b) {
-  const Compensated sum = add(a, b.sum);
-  return {sum.sum, sum.compensation + b.compensation};
+  const Compensated sum = add({a.sum, b.compensation}, b.sum);
+  return {sum.sum, a.compensation + sum.compensation};
 }
 
 ELULAYER_FN Sum<float> add(Sum<float> a, Sum<float> b) { return {a.scaled + b.scaled}; }
