@@ -12,7 +12,7 @@
 #include "cpu/sums.hpp"
 
 // A loop over a run is a function of its own: so the symbol table and the compilers' reports name
-// it with its types, and tests/test_vectorization.py can tell that each is vectorized.
+// it with its types, and tests/native/test_vectorization.py can tell that each is vectorized.
 // Aligned, so that its time does not depend on what lies before it.
 #define ELULAYER_LOOP __attribute__((noinline, aligned(64)))
 

@@ -16,7 +16,6 @@ constexpr const char* reason =
 }  // namespace
 
 Info info() { return {false, reason, {}}; }
-int device_of(const void*) { refuse(); }
 void order(Stream, Stream) { refuse(); }
 void synchronize(Stream) { refuse(); }
 DeviceGuard::DeviceGuard(int) { refuse(); }

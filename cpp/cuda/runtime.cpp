@@ -66,14 +66,6 @@ Info info() {
   return result;
 }
 
-int device_of(const void* address) {
-  cudaPointerAttributes attributes{};
-  check(cudaPointerGetAttributes(&attributes, address), "the device of an address");
-  const bool on_device =
-      attributes.type == cudaMemoryTypeDevice || attributes.type == cudaMemoryTypeManaged;
-  return on_device ? attributes.device : -1;
-}
-
 void order(Stream first, Stream next) {
   if (first == next) {
     return;

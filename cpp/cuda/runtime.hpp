@@ -27,9 +27,6 @@ struct Info {
 // Makes no context on a device, and throws nothing where there is none.
 Info info();
 
-// The device whose memory holds an address: -1 where it is none's.
-int device_of(const void* address);
-
 // Whatever is put into `next` from now on waits for all that is in `first` now.
 void order(Stream first, Stream next);
 

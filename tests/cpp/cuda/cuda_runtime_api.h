@@ -18,25 +18,6 @@ enum cudaError_t {
   cudaErrorInvalidDevice = 101,
   cudaErrorLaunchFailure = 719
 };
-enum cudaMemoryType {
-  cudaMemoryTypeUnregistered,
-  cudaMemoryTypeHost,
-  cudaMemoryTypeDevice,
-  cudaMemoryTypeManaged
-};
-constexpr unsigned cudaEventDisableTiming = 2;
-
-struct CUstream_st;
-struct CUevent_st {
-  int number;
-};
-using cudaStream_t = CUstream_st*;
-using cudaEvent_t = CUevent_st*;
-
-struct cudaPointerAttributes {
-  cudaMemoryType type;
-  int device;
-};
 
 struct cudaDeviceProp {
   char name[256];
@@ -147,13 +128,6 @@ inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int devic
   properties->major = elulayer::cuda::emulator::machine.capability / 10;
   properties->minor = elulayer::cuda::emulator::machine.capability % 10;
   properties->multiProcessorCount = 4;
-  return cudaSuccess;
-}
-
-inline cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes,
-                                            const void* address) {
-  attributes->device = elulayer::cuda::emulator::find_device(address, 1);
-  attributes->type = attributes->device < 0 ? cudaMemoryTypeUnregistered : cudaMemoryTypeDevice;
   return cudaSuccess;
 }
 
