@@ -281,8 +281,8 @@ def elu_backward(
         plain = _core.elu_backward_plain(grad, x, alpha, axis, out)
         if plain is not None:
             return plain[0], plain[1][0] if type(alpha) is float else plain[1]
-    sources = {"x": x, "memory": memory, "output": output}
-    given = {name: value for name, value in sources.items() if value is not None}
+    starts = {"x": x, "memory": memory, "output": output}
+    given = {name: value for name, value in starts.items() if value is not None}
     if len(given) != 1:
         raise ValueError(
             "exactly one of x, memory and output must be given, not "
@@ -296,8 +296,8 @@ def elu_backward(
             place.check_positive(call.alpha)
         dalpha = place.empty(call.alpha.layout.shape, call.alpha.dtype)
         kernel = "elu_backward" + f"_from_{name}" * (name != "x")
-        source, gradient = call.inputs
-        place.compute(kernel, [gradient, source], call.alpha, [call.target, dalpha], call.rows)
+        start, gradient = call.inputs
+        place.compute(kernel, [gradient, start], call.alpha, [call.target, dalpha], call.rows)
         return call.finish(place), place.given_back(dalpha)
 
 

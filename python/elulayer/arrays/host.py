@@ -107,8 +107,8 @@ class Host(Place):
         rows: tuple[int, int, int],
     ) -> None:
         """Call a kernel of ``_core``."""
-        memory = [_memory(operand) for operand in (*inputs, alpha, *outputs)]
-        getattr(_core, kernel)(*memory, *rows, self._num_threads)
+        bits = [_bits(operand) for operand in (*inputs, alpha, *outputs)]
+        getattr(_core, kernel)(*bits, *rows, self._num_threads)
 
     def given_back(self, operand: Operand) -> Any:
         """Return the array, or the NumPy scalar that one without dimensions holds."""
@@ -139,7 +139,7 @@ def _operand(array: _Array, name: str) -> Operand:
     return Operand(name, array, dtype, layout, array.flags.aligned)
 
 
-def _memory(operand: Operand) -> _Array:
+def _bits(operand: Operand) -> _Array:
     """Return a dense array's memory as the kernels take it: in C order, bfloat16 as uint16."""
     array: _Array = operand.array
     if not operand.layout.is_c_order:

@@ -18,6 +18,14 @@ enum cudaError_t {
   cudaErrorInvalidDevice = 101,
   cudaErrorLaunchFailure = 719
 };
+constexpr unsigned cudaEventDisableTiming = 2;
+
+struct CUstream_st;
+struct CUevent_st {
+  int number;
+};
+using cudaStream_t = CUstream_st*;
+using cudaEvent_t = CUevent_st*;
 
 struct cudaDeviceProp {
   char name[256];
