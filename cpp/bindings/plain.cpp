@@ -268,8 +268,7 @@ PyCFunction as_method(Function* function) {
 }
 
 PyMethodDef methods[] = {
-    {"elu_plain", as_method(elu_plain), METH_FASTCALL,
-     "elu_plain(x, alpha, axis, out, /)\n--\n\n"},
+    {"elu_plain", as_method(elu_plain), METH_FASTCALL, "elu_plain(x, alpha, axis, out, /)\n--\n\n"},
     {"elu_backward_plain", as_method(elu_backward_plain), METH_FASTCALL,
      "elu_backward_plain(grad, x, alpha, axis, out, /)\n--\n\n"},
     {nullptr, nullptr, 0, nullptr},
