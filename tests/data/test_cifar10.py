@@ -56,12 +56,12 @@ def test_the_first_of_every_class(tmp_path):
 
 
 def test_missing_files_are_listed(tmp_path):
-    with pytest.raises(FileNotFoundError, match="lacks 6 of the six files"):
+    with pytest.raises(FileNotFoundError, match=r"must hold the six files .*, not 0 of them"):
         load_cifar10(tmp_path)
     write(tmp_path)
     (tmp_path / "data_batch_3.bin").unlink()
     with pytest.raises(
-        FileNotFoundError, match=r"lacks 1 of the six .* version; missing: data_batch_3\.bin$"
+        FileNotFoundError, match=r"six files .* version, not 5 of them; missing: data_batch_3\.bin$"
     ):
         load_cifar10(tmp_path)
 
@@ -69,10 +69,13 @@ def test_missing_files_are_listed(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "found 0 bytes, expected a whole number of records of 3073 bytes"),
-        (bytes(3072), "found 3072 bytes"),
-        (bytes(2 * 3073 + 1), "found 6147 bytes"),
-        (bytes(3073) + b"\x0a" + bytes(3072), "found the label 10 in record 2, expected 0 to 9"),
+        (b"", "must hold a whole number of records of 3073 bytes, .*, not 0 bytes"),
+        (bytes(3072), "not 3072 bytes"),
+        (bytes(2 * 3073 + 1), "not 6147 bytes"),
+        (
+            bytes(3073) + b"\x0a" + bytes(3072),
+            "must hold labels from 0 to 9, not 10 as in record 2",
+        ),
     ],
 )
 @pytest.mark.parametrize("name", ["data_batch_4.bin", "test_batch.bin"])
@@ -88,8 +91,16 @@ def test_damaged_files(tmp_path, name, content, message):
     ("limits", "error", "message"),
     [
         ({"n_train": 0}, ValueError, "n_train must be at least 1, not 0"),
-        ({"n_train": 61}, ValueError, r"n_train is 61, but data_batch_1\.bin, .* hold 60 images"),
-        ({"n_test": 21}, ValueError, r"n_test is 21, but test_batch\.bin of .* hold 20 images"),
+        (
+            {"n_train": 61},
+            ValueError,
+            r"n_train must be at most 60, .* data_batch_1\.bin, .*, not 61",
+        ),
+        (
+            {"n_test": 21},
+            ValueError,
+            r"n_test must be at most 20, .* test_batch\.bin of .*, not 21",
+        ),
         ({"n_test": 2.5}, TypeError, "n_test must be an integer"),
     ],
 )

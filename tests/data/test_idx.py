@@ -70,7 +70,7 @@ def test_no_elements(write, shape):
 def test_most_dimensions(write):
     found = read_idx(write(encode(np.full((1,) * 32, 3, np.uint8))))
     assert found.shape == (1,) * 32
-    with pytest.raises(ValueError, match="found 33 dimensions, expected at most 32"):
+    with pytest.raises(ValueError, match="must hold an array of at most 32 dimensions, not 33"):
         read_idx(write(header(0x08, (1,) * 33) + b"\0"))
 
 
@@ -97,19 +97,25 @@ def test_several_gzip_members_and_padding(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not an IDX file: found 0 bytes, expected a header of at least 4"),
-        (b"\0", "not an IDX file: found 1 bytes"),
-        (b"\0\0\x08", "not an IDX file: found 3 bytes"),
-        (b"\x01\0\x08\x01\0\0\0\1x", "not an IDX file: it begins with the bytes 01 00 08 01"),
-        (b"\0\x01\x08\x01\0\0\0\1x", "not an IDX file: it begins with the bytes 00 01 08 01"),
-        (b"\0\0\x07\x01\0\0\0\1x", "00 00 07 01, expected 00 00, an element type .08, 09, 0b"),
+        (b"", "must be an IDX file, with a header of at least 4 bytes, not 0 bytes"),
+        (b"\0", "must be an IDX file, .*, not 1 bytes"),
+        (b"\0\0\x08", "must be an IDX file, .*, not 3 bytes"),
+        (b"\x01\0\x08\x01\0\0\0\1x", "must be an IDX file, .*, not with the bytes 01 00 08 01"),
+        (b"\0\x01\x08\x01\0\0\0\1x", "must be an IDX file, .*, not with the bytes 00 01 08 01"),
+        (
+            b"\0\0\x07\x01\0\0\0\1x",
+            "bytes 00 00, an element type .08, 09, 0b.*, not .* 00 00 07 01",
+        ),
         (b"\0\0\x0a\x01\0\0\0\1x", "00 00 0a 01"),
-        (b"\x89PNG\r\n\x1a\n", "begins with the bytes 89 50 4e 47"),
-        (b"\0\0\x08\x03\0\0\0\1", "truncated: found 8 bytes, expected a header of 16 bytes for 3"),
-        (b"\0\0\x08\x02\0\0\0\1\0\0\0", "truncated: found 11 bytes, expected a header of 12"),
-        (b"\0\0\x08\x00", "truncated: found 4 bytes.*a header of 4 and 1 bytes of uint8"),
-        (header(0x0C, (3, 2)) + bytes(23), "truncated: found 35 bytes.* 24 bytes of int32 .3, 2."),
-        (header(0x0C, (3, 2)), "truncated: found 12 bytes"),
+        (b"\x89PNG\r\n\x1a\n", "begins with the bytes 00 00, .* not with the bytes 89 50 4e 47"),
+        (b"\0\0\x08\x03\0\0\0\1", "a header of 16 bytes for 3 dim.*, not 8 bytes: it is truncated"),
+        (
+            b"\0\0\x08\x02\0\0\0\1\0\0\0",
+            "must hold a header of 12.*, not 11 bytes: it is truncated",
+        ),
+        (b"\0\0\x08\x00", "a header of 4 and 1 bytes of uint8.*, not 4 bytes.*: it is trunc"),
+        (header(0x0C, (3, 2)) + bytes(23), "24 bytes of int32 .3, 2., not 35 bytes.*: it is trunc"),
+        (header(0x0C, (3, 2)), "not 12 bytes.*: it is truncated"),
     ],
 )
 def test_wrong_and_short_files(write, content, message):
@@ -123,10 +129,12 @@ def test_trailing_bytes(tmp_path):
     content = encode(sample("i2", (4,))) + b"\0"
     path = tmp_path / "file"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="too long: found 17 bytes, expected a header of 8 and 8"):
+    with pytest.raises(ValueError, match=r"a header of 8 and 8 .*, not 17 bytes: it is too long"):
         read_idx(path)
     path.write_bytes(gzip.compress(content))
-    with pytest.raises(ValueError, match="too long: found more bytes in a gzip file, expected"):
+    with pytest.raises(
+        ValueError, match=r"must hold .*, not more bytes in a gzip file: it is too long"
+    ):
         read_idx(path)
     path.write_bytes(gzip.compress(content[:-1]) + gzip.compress(b"\0"))
     with pytest.raises(ValueError, match="too long"):
@@ -174,7 +182,7 @@ def test_gzip_that_could_hold_what_it_declares_takes_what_it_holds(tmp_path):
     random = np.random.default_rng(0).bytes(1 << 20)
     path = tmp_path / "short"
     path.write_bytes(gzip.compress(header(0x08, (1000, 1 << 20)) + random))
-    assert peak_of_failure(path, "truncated: found 1048588 bytes in a gzip file") < 8 << 20
+    assert peak_of_failure(path, "not 1048588 bytes in a gzip file: it is truncated") < 8 << 20
 
 
 def test_damaged_compression(tmp_path):
@@ -193,7 +201,9 @@ def test_damaged_compression(tmp_path):
     }
     for damage, content in damaged.items():
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="found a damaged gzip file") as caught:
+        with pytest.raises(
+            ValueError, match="must be a whole gzip file, not a damaged one"
+        ) as caught:
             read_idx(path)
         assert str(path) in str(caught.value), damage
 
@@ -227,7 +237,7 @@ def reference(content):
 def check_against_reference(path, content, expected):
     path.write_bytes(content)
     if expected is None:
-        with pytest.raises(ValueError, match="expected") as caught:
+        with pytest.raises(ValueError, match=r" must (hold|be) .*, not ") as caught:
             read_idx(path)
         assert str(caught.value).startswith(str(path))
     else:
@@ -284,10 +294,10 @@ def test_any_damage_to_a_compressed_file(tmp_path_factory, place, flip, cut):
     except ValueError as error:
         message = str(error)
     else:
-        message = f"{path}: whole"
+        message = f"{path} must be whole"
         # Only the parts of gzip's header that say nothing about the data were hit.
         assert np.array_equal(found, array)
-    assert message.startswith(f"{path}: ")
+    assert message.startswith(f"{path} must ")
 
 
 IMAGES = {"train": (60, 5, 4), "t10k": (30, 5, 4)}
@@ -381,24 +391,44 @@ def test_missing_files_are_listed(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         load_idx(tmp_path)
     message = str(caught.value)
-    assert message.startswith(f"{tmp_path} lacks 2 of the four IDX files")
+    assert message.startswith(f"{tmp_path} must hold the four IDX files, not 2 of them")
     for name in ("train-labels-idx1-ubyte", "train-labels.idx1-ubyte", "t10k-images-idx3-ubyte.gz"):
         assert name in message
     assert "train-images" not in message
-    with pytest.raises(FileNotFoundError, match="lacks 4 of the four"):
+    with pytest.raises(FileNotFoundError, match="must hold the four IDX files, not 0 of them"):
         load_idx(tmp_path / "no folder")
 
 
 @pytest.mark.parametrize(
     ("name", "array", "message"),
     [
-        ("train-images", np.zeros((60, 20), np.uint8), "found uint8 of 2 dim.*images: uint8 of 3"),
-        ("train-images", np.zeros((60, 5, 4), np.int8), "found int8 of 3 dimensions"),
-        ("t10k-labels", np.zeros((30, 1), np.uint8), "found uint8 of 2 dim.*labels: uint8 of 1"),
-        ("t10k-labels", np.zeros(30, np.int32), "found int32 of 1 dimensions"),
-        ("train-labels", np.zeros(59, np.uint8), "60 images, .* 59 labels; expected as many"),
-        ("t10k-images", np.zeros((30, 4, 5), np.uint8), r"\(5, 4\) pixels.*\(4, 5\); expected"),
-        ("t10k-images", np.zeros((30, 0, 5), np.uint8), r"shape \(30, 0, 5\), expected some"),
+        (
+            "train-images",
+            np.zeros((60, 20), np.uint8),
+            "images: uint8 of 3 dimensions, not uint8 of 2",
+        ),
+        ("train-images", np.zeros((60, 5, 4), np.int8), "must hold images: .*, not int8 of 3"),
+        (
+            "t10k-labels",
+            np.zeros((30, 1), np.uint8),
+            "labels: uint8 of 1 dimensions, not uint8 of 2",
+        ),
+        ("t10k-labels", np.zeros(30, np.int32), "must hold labels: .*, not int32 of 1"),
+        (
+            "train-labels",
+            np.zeros(59, np.uint8),
+            "must hold 60 labels, one per image of .*, not 59",
+        ),
+        (
+            "t10k-images",
+            np.zeros((30, 4, 5), np.uint8),
+            r"must hold images of \(5, 4\) pixels.*not of \(4, 5\)",
+        ),
+        (
+            "t10k-images",
+            np.zeros((30, 0, 5), np.uint8),
+            r"at least one image, not .* shape \(30, 0, 5\)",
+        ),
     ],
 )
 def test_files_that_do_not_belong_together(tmp_path, name, array, message):
@@ -410,7 +440,7 @@ def test_files_that_do_not_belong_together(tmp_path, name, array, message):
 def test_no_images(tmp_path):
     empty = {"train-images": np.zeros((0, 5, 4), np.uint8), "train-labels": np.zeros(0, np.uint8)}
     write_folder(tmp_path, {**contents_of_folder(), **empty})
-    with pytest.raises(ValueError, match=r"found images of shape \(0, 5, 4\), expected some"):
+    with pytest.raises(ValueError, match=r"at least one image, not .* shape \(0, 5, 4\)"):
         load_idx(tmp_path)
 
 
@@ -419,8 +449,8 @@ def test_no_images(tmp_path):
     [
         ({"n_train": 0}, ValueError, "n_train must be at least 1, not 0"),
         ({"n_test": -3}, ValueError, "n_test must be at least 1, not -3"),
-        ({"n_train": 61}, ValueError, "n_train is 61, but .* holds 60 images only"),
-        ({"n_test": 31}, ValueError, "n_test is 31, but .* holds 30 images only"),
+        ({"n_train": 61}, ValueError, "n_train must be at most 60, .*, not 61"),
+        ({"n_test": 31}, ValueError, "n_test must be at most 30, .*, not 31"),
         ({"n_train": 5.0}, TypeError, "n_train must be an integer, not 5.0"),
         ({"n_test": True}, TypeError, "n_test must be an integer, not True"),
     ],

@@ -99,7 +99,7 @@ def test_shared_alpha_errors():
         el.ELULayer(3, alpha=[1, 2, 3], shared=True)
     with pytest.raises(TypeError, match="shared must be True or False, not 1"):
         el.ELULayer(3, shared=1)
-    with pytest.raises(ValueError, match="has 3 channels"):
+    with pytest.raises(ValueError, match=r"ELULayer must have 3 channels .*\(2, 4\)"):
         el.ELULayer(3, shared=True).predict(np.zeros((2, 4)))
 
 
@@ -226,7 +226,9 @@ def test_what_the_layers_promise_of_their_output_holds():
 
 def test_in_place_errors():
     for backward_from in ("input", "memory"):
-        with pytest.raises(ValueError, match="in_place=True needs backward_from='output'"):
+        with pytest.raises(
+            ValueError, match=f"'output' where in_place is True, not {backward_from!r}"
+        ):
             el.ELULayer(3, in_place=True, backward_from=backward_from)
     with pytest.raises(TypeError, match="in_place must be True or False, not 'yes'"):
         el.ELULayer(3, in_place="yes", backward_from="output")

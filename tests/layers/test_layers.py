@@ -174,7 +174,7 @@ def test_elu_learnable_is_the_learn_rate_factor():
 
 
 def test_elu_errors():
-    with pytest.raises(ValueError, match=r"ELULayer 'e' has 3 channels; .*\(2, 4, 3\)"):
+    with pytest.raises(ValueError, match=r"ELULayer 'e' must have 3 channels .*\(2, 4, 3\)"):
         el.ELULayer(3, "e").predict(np.zeros((2, 4, 3), np.float32))
     with pytest.raises(ValueError, match="3 channels"):
         el.ELULayer(3).predict(np.zeros(3, np.float32))
@@ -275,12 +275,14 @@ def test_convolution_errors():
     layer = el.Convolution2DLayer(3, 2)
     with pytest.raises(RuntimeError, match="no weights yet"):
         layer.predict(X)
-    with pytest.raises(ValueError, match=r"takes input of shape \(N, C, H, W\)"):
+    with pytest.raises(
+        ValueError, match=r"input of .* must have shape \(N, C, H, W\), not \('N', 5\)"
+    ):
         layer.initialize((5,), np.random.default_rng(0))
     initialized(layer, X)
     with pytest.raises(ValueError, match=r"\(N, 2, H, W\), not \(1, 3, 4, 4\)"):
         layer.predict(np.zeros((1, 3, 4, 4), np.float32))
-    with pytest.raises(ValueError, match="do not fit"):
+    with pytest.raises(ValueError, match=r"room for filters of size .*, not shape \(1, 2, 2, 4\)"):
         layer.predict(np.zeros((1, 2, 2, 4), np.float32))
     with pytest.raises(ValueError, match="stride must be at least 1, not 0"):
         el.Convolution2DLayer(3, 2, stride=0)
@@ -343,7 +345,7 @@ def test_batch_normalization_errors():
     with pytest.raises(RuntimeError, match="no values yet"):
         layer.predict(X)
     initialized(layer, X)
-    with pytest.raises(ValueError, match=r"has 3 channels; .*\(2, 4\)"):
+    with pytest.raises(ValueError, match=r"must have 3 channels .*, not shape \(2, 4\)"):
         layer.predict(np.zeros((2, 4), np.float32))
     with pytest.raises(ValueError, match="epsilon must be at least"):
         el.BatchNormalizationLayer(0)
@@ -370,7 +372,7 @@ def test_fully_connected_errors():
     with pytest.raises(RuntimeError, match="no weights yet"):
         layer.predict(np.zeros((2, 3), np.float32))
     initialized(layer, np.zeros((2, 3), np.float32))
-    with pytest.raises(ValueError, match=r"takes 3 values .* shape \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"must have 3 values .*, not shape \(2, 4\)"):
         layer.predict(np.zeros((2, 4), np.float32))
     with pytest.raises(TypeError, match="num_outputs must be an integer"):
         el.FullyConnectedLayer(None)

@@ -173,7 +173,11 @@ def test_errors(kind):
         cls((2, 3), padding=2)
     with pytest.raises(TypeError, match="ceil_mode must be True or False, not 1"):
         cls(2, ceil_mode=1)
-    with pytest.raises(ValueError, match=r"takes input of shape \(N, C, H, W\), not \(2, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"input of .* must have shape \(N, C, H, W\), not \(2, 3\)"
+    ):
         cls(2).predict(np.zeros((2, 3)))
-    with pytest.raises(ValueError, match=r"windows of size \(3, 3\) do not fit .* padding 0"):
+    with pytest.raises(
+        ValueError, match=r"must have room for windows of size \(3, 3\) with padding 0"
+    ):
         cls(3).predict(np.zeros((1, 1, 2, 5)))

@@ -120,5 +120,5 @@ def test_errors():
         el.PReLULayer(3, slope=[1, 2])
     with pytest.raises(ValueError, match="slope must be finite numbers"):
         el.PReLULayer(3, slope=np.nan)
-    with pytest.raises(ValueError, match=r"PReLULayer 'p' has 3 channels; .*\(2, 4\)"):
+    with pytest.raises(ValueError, match=r"PReLULayer 'p' must have 3 channels .*\(2, 4\)"):
         el.PReLULayer(3, "p").predict(np.zeros((2, 4)))

@@ -143,7 +143,8 @@ def test_input_shape():
     assert analyze_network(layers[1:], [1, 28, 28]).num_learnables == 115790
     with pytest.raises(
         ValueError,
-        match=r"input_shape is \(3, 28, 28\), but layers\[0\] \(ImageInputLayer\) takes \(1, 28,",
+        match=r"input_shape must be \(1, 28, 28\), as of layers\[0\] \(ImageInputLayer\), "
+        r"not \(3, 28, 28\)",
     ):
         analyze_network(layers, (3, 28, 28))
     with pytest.raises(ValueError, match=r"input_shape must be given.*\(Convolution2DLayer\)"):
@@ -161,7 +162,7 @@ def test_errors_name_the_layer():
     with pytest.raises(
         ValueError,
         match=r"layers\[3\] \(ELULayer 'narrow'\): forward raised ValueError for input of shape "
-        r"\('N', 20, 24, 24\): .* has 10 channels",
+        r"\('N', 20, 24, 24\): .* must have 10 channels",
     ):
         analyze_network(layers)
     with pytest.raises(ValueError, match=r"layers\[1\] \(Convolution2DLayer\): initialize raised"):
@@ -189,9 +190,11 @@ def test_arguments():
             analyze_network(wrong)
     with pytest.raises(ValueError, match="at least one layer"):
         analyze_network([])
-    with pytest.raises(TypeError, match=r"layers\[1\] is the class ELULayer"):
+    with pytest.raises(TypeError, match=r"layers\[1\] must be a Layer, not the class ELULayer"):
         analyze_network([layer, el.ELULayer], (3,))
-    with pytest.raises(ValueError, match=r"layers\[1\] \(ELULayer\) stands in the network twice"):
+    with pytest.raises(
+        ValueError, match=r"\[1\] \(ELULayer\) must stand in the network once, not twice"
+    ):
         analyze_network([layer, layer], (3,))
 
 

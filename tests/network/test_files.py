@@ -113,7 +113,9 @@ def test_layers_of_ones_own(tmp_path):
     network = el.Network(small_layers(Scaling(0.5, power=3)))
     network.initialize(0)
     el.save_network(network, tmp_path / "n")
-    with pytest.raises(ValueError, match=r"layers\[3\] is of class Scaling, which is not known; p"):
+    with pytest.raises(
+        ValueError, match=r"\[3\] must be of a known class, not of class Scaling; pass"
+    ):
         el.load_network(tmp_path / "n")
     again = el.load_network(tmp_path / "n", custom_layers=[Scaling, LeakyReLU])
     X, _ = blobs()
@@ -123,7 +125,7 @@ def test_layers_of_ones_own(tmp_path):
     with pytest.raises(TypeError, match="custom_layers must hold classes of layers, not 'Scaling'"):
         el.load_network(tmp_path / "n", custom_layers=["Scaling"])
     other = type("Scaling", (Scaling,), {})
-    with pytest.raises(ValueError, match="two layer classes of the name Scaling"):
+    with pytest.raises(ValueError, match=r"different names, .* not two .* of the name Scaling"):
         el.load_network(tmp_path / "n", custom_layers=[Scaling, other])
 
 
@@ -145,7 +147,10 @@ def test_what_cannot_be_saved(tmp_path):
         el.save_network(el.Network(small_layers()), tmp_path / "n")
     for layer, message in (
         (Forgetful(), r"layers\[3\] \(Forgetful\) cannot be saved: .* takes 'slope', but the lay"),
-        (Holding(), r"layers\[3\] \(Holding\) cannot be saved: its argument function is <built-in"),
+        (
+            Holding(),
+            r"layers\[3\] \(Holding\) cannot .* its argument function must be .*, not <built-in",
+        ),
     ):
         network = el.Network(small_layers(layer))
         network.initialize(0)
@@ -153,7 +158,9 @@ def test_what_cannot_be_saved(tmp_path):
             el.save_network(network, tmp_path / "n")
     network = el.Network(small_layers(), np.arange(3).astype("datetime64[D]"))
     network.initialize(0)
-    with pytest.raises(TypeError, match="classes of dtype datetime64"):
+    with pytest.raises(
+        TypeError, match=r"classes must be numbers, booleans or str .*, not of dtype datetime64"
+    ):
         el.save_network(network, tmp_path / "n")
     assert os.listdir(tmp_path) == []
 
@@ -202,7 +209,7 @@ def test_every_damaged_byte_is_told(trained, tmp_path):
 def test_other_files_are_refused(tmp_path):
     file = tmp_path / "n"
     file.write_bytes(safetensors_numpy.save({"a": np.zeros(3)}))
-    with pytest.raises(ValueError, match="was not written by elulayer; 'elulayer network 1' is"):
+    with pytest.raises(ValueError, match="must hold 'elulayer network 1', not what was not writ"):
         el.load_network(file)
     with pytest.raises(FileNotFoundError):
         el.load_network(tmp_path / "absent")
@@ -232,8 +239,11 @@ def tensors_of(network):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c, a: c["layers"][3].update({"class": "os.system"}), "os.system, which is not kno"),
-        (lambda c, a: c["layers"][3].update({"class": "Layer"}), "class Layer, which is not known"),
+        (
+            lambda c, a: c["layers"][3].update({"class": "os.system"}),
+            "known class, not of class os.sys",
+        ),
+        (lambda c, a: c["layers"][3].update({"class": "Layer"}), "known class, not of class Layer"),
         (lambda c, a: c["layers"][3]["arguments"].update(num_channels=-1), "at least 1, not -1"),
         (lambda c, a: c["layers"][3]["arguments"].update(num_channels=10**15), "scalar or have sh"),
         (lambda c, a: c["layers"][3]["arguments"].update(rm="-rf"), "unexpected keyword"),
@@ -245,15 +255,18 @@ def tensors_of(network):
         (lambda c, a: a.update({"2.mean": np.zeros(4)}), "dtype float32, not .* float64"),
         (
             lambda c, a: c.update(classes={"dtype": "O", "labels": [1, 2, 3]}),
-            "dtype object are not",
+            "labels must be numbers, booleans or str, not of dtype object",
         ),
         (lambda c, a: c.update(classes={"dtype": "<i8", "labels": ["a"]}), "invalid literal"),
         (
             lambda c, a: c.update(classes={"dtype": "|u1", "labels": [1, 2, 300]}),
-            "OverflowError|different|300|not of dtype",
+            "OverflowError|different|300|must be of dtype",
         ),
         (lambda c, a: c.update(classes={"dtype": "<i8", "labels": [1, 1, 2]}), "different labels"),
-        (lambda c, a: c.update(classes={"dtype": "<i8", "labels": [1, 2]}), "2 classes and 3 outp"),
+        (
+            lambda c, a: c.update(classes={"dtype": "<i8", "labels": [1, 2]}),
+            "hold 3 classes, .* not 2",
+        ),
         (lambda c, a: c["layers"][2]["arguments"].update(epsilon=10**400), "OverflowError"),
         (
             lambda c, a: c["layers"][4]["arguments"].update(num_outputs=10**17),

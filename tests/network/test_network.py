@@ -34,7 +34,7 @@ def ready(*between, classes=None):
 def test_layers_are_checked():
     with pytest.raises(TypeError, match=r"layers\[1\] must be a Layer, not 'relu' of type str"):
         el.Network(small_layers("relu"))
-    with pytest.raises(TypeError, match=r"layers\[1\] is the class SoftmaxLayer"):
+    with pytest.raises(TypeError, match=r"layers\[1\] must be a Layer, not the class SoftmaxLayer"):
         el.Network(small_layers(el.SoftmaxLayer))
     with pytest.raises(ValueError, match="first layer must be an ImageInputLayer"):
         el.Network(small_layers()[1:])
@@ -44,11 +44,11 @@ def test_layers_are_checked():
         el.Network(small_layers()[:-1])
     with pytest.raises(TypeError, match="not int"):
         el.Network(3)
-    with pytest.raises(TypeError, match=r"network\.layers"):
+    with pytest.raises(TypeError, match=r"not a Network; its layers are network\.layers"):
         el.Network(ready())
     twice = el.ELULayer(1, "e")
     with pytest.raises(
-        ValueError, match=r"layers\[2\] \(ELULayer 'e'\) stands in the network twice"
+        ValueError, match=r"layers\[2\] \(ELULayer 'e'\) must stand in the network once, not twice"
     ):
         el.Network(small_layers(twice, twice))
 
@@ -65,9 +65,9 @@ def test_methods_and_learnables_are_checked():
     class StringLearnables(Doubling):
         learnables = "alpha"
 
-    with pytest.raises(TypeError, match=r"layers\[1\] \(NoBackward\) does not define backward"):
+    with pytest.raises(TypeError, match=r"layers\[1\] \(NoBackward\) must define backward"):
         el.Network(small_layers(NoBackward()))
-    with pytest.raises(TypeError, match=r"layers\[1\] \(NoPredict\) does not define predict"):
+    with pytest.raises(TypeError, match=r"layers\[1\] \(NoPredict\) must define predict"):
         el.Network(small_layers(NoPredict()))
     with pytest.raises(TypeError, match=r"tuple of names, \('alpha',\), not the string 'alpha'"):
         el.Network(small_layers(StringLearnables()))
@@ -76,7 +76,7 @@ def test_methods_and_learnables_are_checked():
 def test_initialize_checks_the_output():
     layers = small_layers()
     del layers[1:3]
-    with pytest.raises(ValueError, match=r"shape \(N, K\); the layers before it give"):
+    with pytest.raises(ValueError, match=r"must be probabilities of shape \(N, K\), not \('N', "):
         el.Network(layers).initialize()
 
 
@@ -119,7 +119,7 @@ def test_images_must_be_finite(bad):
     X = images().astype(np.float64)
     X[2, 0, 1, 1] = X[3, 0, 1, 1] = bad
     with pytest.raises(
-        ValueError, match=r"X holds NaN or infinity \(as float32\) in 2 of its images"
+        ValueError, match=r"X must be finite, not NaN or infinity \(as float32\) in 2 of its images"
     ):
         ready().predict(X)
 
@@ -128,7 +128,7 @@ def test_what_a_layer_raises_names_the_layer():
     """Its position, where there are two of a kind."""
     layers = small_layers(el.ELULayer(1), el.ELULayer(3))
     with pytest.raises(
-        ValueError, match=r"^layers\[2\] \(ELULayer\): ELULayer has 3 channels; its"
+        ValueError, match=r"^layers\[2\] \(ELULayer\): the input of ELULayer must have 3 channels"
     ):
         el.Network(layers).initialize(0)
 
@@ -315,14 +315,16 @@ def test_learnables_and_factors_are_checked():
         learnables = ("beta",)
 
     with pytest.raises(
-        ValueError, match=r"layers\[1\] \(Missing\): its learnable 'beta' has no value"
+        ValueError, match=r"layers\[1\] \(Missing\): its learnable 'beta' must have a value"
     ):
         ready(Missing())
     with pytest.raises(TypeError, match="its learnable 'alpha' must be numbers, not 'x'"):
         ready(LeakyReLU("x"))
     typo = LeakyReLU()
     typo.learn_rate_factors["alhpa"] = 0
-    with pytest.raises(ValueError, match=r"learn_rate_factors names 'alhpa', .* \('alpha',\)"):
+    with pytest.raises(
+        ValueError, match=r"_factors must name learnables, of \('alpha',\), not 'alhpa'"
+    ):
         ready(typo)
     negative = LeakyReLU()
     negative.l2_factors["alpha"] = -1
@@ -353,7 +355,7 @@ def test_no_images_give_no_predictions():
 
 def test_input_and_classification_layers_only_at_the_ends():
     layers = [el.ImageInputLayer((1, 4, 4)), el.ClassificationLayer(), el.ClassificationLayer()]
-    with pytest.raises(ValueError, match=r"layers\[1\] \(ClassificationLayer\) can only be the"):
+    with pytest.raises(ValueError, match=r"layers\[1\] \(ClassificationLayer\) must be the"):
         el.Network(layers)
 
 
@@ -372,7 +374,9 @@ def small_network(classes):
 def test_classes_must_fit_the_output():
     X = np.ones((2, 1, 4, 4))
     assert small_network(["a", "b", "c"]).classify(X).shape == (2,)
-    with pytest.raises(ValueError, match="the network has 3 outputs, but 2 classes"):
+    with pytest.raises(
+        ValueError, match=r"classes must be 3 labels, one for each output .*, not 2"
+    ):
         small_network([1, 2]).classify(X)
     with pytest.raises(ValueError, match=r"classes must have shape \(K,\), not \(3, 3\)"):
         small_network(np.eye(3))
@@ -386,7 +390,7 @@ def test_nan_is_no_class():
 
 
 def test_masked_images_are_refused():
-    with pytest.raises(TypeError, match="X is a masked array"):
+    with pytest.raises(TypeError, match="X must not be a masked array"):
         small_network([1, 2, 3]).predict(np.ma.masked_array(np.ones((2, 1, 4, 4))))
 
 

@@ -451,7 +451,7 @@ def test_arguments_are_checked():
     for call, error, message in (
         (lambda: plots.plot_images(X[0], Y), ValueError, r"not \(1, 6, 6\)"),
         (lambda: plots.plot_images(np.zeros((2, 2, 4, 4)), [0, 1]), ValueError, "3, H, W"),
-        (lambda: plots.plot_images(X[:0], Y[:0]), ValueError, "X holds no images"),
+        (lambda: plots.plot_images(X[:0], Y[:0]), ValueError, "X must hold at least one image"),
         (lambda: plots.plot_images(X.astype(str), Y), TypeError, "real numbers, not dtype <U"),
         (lambda: plots.plot_images(X, Y[1:]), ValueError, "Y must hold 48 labels, .* not 47"),
         (lambda: plots.plot_images(X, Y, count=0), ValueError, "count must be at least 1"),
@@ -461,15 +461,15 @@ def test_arguments_are_checked():
             "Y_predicted must hold 48 labels, .* not 47",
         ),
         (lambda: plots.plot_confusion(Y, np.eye(3)[Y]), ValueError, r"\(N,\), .*not \(48, 3\)"),
-        (lambda: plots.plot_confusion([], []), ValueError, "Y holds no labels"),
+        (lambda: plots.plot_confusion([], []), ValueError, "Y must hold at least one label"),
         (
             lambda: plots.plot_confusion([0, 1], [0, 2], classes=[0, 1]),
             ValueError,
-            r"Y_predicted holds the label .*2.*, which is none of the classes \[0 1\]",
+            r"Y_predicted must hold labels of the classes \[0 1\], not the label .*2",
         ),
         (lambda: plots.plot_training((1, 2)), TypeError, "must be the TrainingRecord .* not tuple"),
         (lambda: plots.plot_alphas([]), TypeError, "must be an AlphaHistory, not list"),
-        (lambda: plots.plot_alphas(plots.AlphaHistory()), ValueError, "history holds no alphas"),
+        (lambda: plots.plot_alphas(plots.AlphaHistory()), ValueError, "history must hold alphas"),
     ):
         with pytest.raises(error, match=message):
             call()

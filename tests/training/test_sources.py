@@ -73,7 +73,7 @@ def test_classes_may_be_more_than_the_labels_show():
     for bad in ([1, 0, 2], [0, 0, 1, 2], [[0, 1, 2]]):
         with pytest.raises(ValueError, match="classes must be different labels in sorted order"):
             el.train_network(X, Y, small_layers(), options(), classes=bad)
-    with pytest.raises(ValueError, match="label 2, which is none of the classes"):
+    with pytest.raises(ValueError, match=r"Y must hold labels of the classes .*, not the label 2"):
         el.train_network(X, Y, small_layers(), options(), classes=[0, 1, 4])
 
 
@@ -111,19 +111,39 @@ def test_training_makes_no_copy_of_the_set(monkeypatch):
 @pytest.mark.parametrize(
     ("X", "Y", "error", "message"),
     [
-        (iter([]), None, TypeError, "X is a list_iterator, which gives its batches once"),
-        ((p for p in []), None, TypeError, "X is a generator, which gives its batches once"),
-        ([], None, ValueError, "the iterable of batches gives no batch"),
+        (iter([]), None, TypeError, "X must .* anew .*, not a list_iterator, which gives"),
+        ((p for p in []), None, TypeError, "X must .* anew .*, not a generator, which gives"),
+        ([], None, ValueError, "iterable of batches must give at least one batch"),
         ([1], None, TypeError, r"must give pairs \(X, Y\), not int"),
         (5, None, TypeError, r"X must be an iterable of batches \(X, Y\), not int"),
         (np.zeros((3, 1, 8, 8)), None, TypeError, "without Y, X must be an iterable of batches"),
         (object(), [1], TypeError, "X and Y must both be arrays or both be iterables of batches"),
         (Batches(*blobs()), np.arange(9), TypeError, "not Batches and ndarray"),
         (np.zeros((2, 5, 1, 8, 8)), range(2), ValueError, "must have shape"),
-        ([np.zeros((1, 1, 8, 8))] * 2, [[0]], ValueError, "Y has fewer batches than X"),
-        ([np.zeros((1, 1, 8, 8))], [[0], [1]], ValueError, "X has fewer batches than Y"),
-        (Batches(*blobs()), (y for y in []), TypeError, "Y is a generator, which gives its batch"),
-        ([(np.zeros((2, 1, 8, 8)), [0])], None, ValueError, "a batch holds 2 images, but 1 labels"),
+        (
+            [np.zeros((1, 1, 8, 8))] * 2,
+            [[0]],
+            ValueError,
+            "Y must have as many batches as X, not fewer",
+        ),
+        (
+            [np.zeros((1, 1, 8, 8))],
+            [[0], [1]],
+            ValueError,
+            "X must have as many batches as Y, not fewer",
+        ),
+        (
+            Batches(*blobs()),
+            (y for y in []),
+            TypeError,
+            "Y must .* anew .*, not a generator, which",
+        ),
+        (
+            [(np.zeros((2, 1, 8, 8)), [0])],
+            None,
+            ValueError,
+            "a batch must hold 2 labels, .*, not 1",
+        ),
         ([(np.zeros((2, 1, 8, 7)), [0, 1])], None, ValueError, r"must have shape \('N', 1, 8, 8\)"),
         ([(np.full((1, 1, 8, 8), np.nan), [0])], None, ValueError, "NaN or infinity"),
     ],
@@ -135,7 +155,7 @@ def test_what_does_not_fit(X, Y, error, message):
 
 def test_an_iterables_labels_must_be_known():
     X, Y = blobs(32)
-    with pytest.raises(ValueError, match="label 2, which is none of the classes"):
+    with pytest.raises(ValueError, match=r"Y must hold labels of the classes .*, not the label 2"):
         el.train_network([(X, Y)], None, small_layers(), options(), classes=[0, 1, 3])
 
 
@@ -168,13 +188,13 @@ def test_lists_of_batches():
 def test_an_empty_batch_is_refused():
     X, Y = blobs(32)
     batches = [(X[:16], Y[:16]), (X[:0], Y[:0]), (X[16:], Y[16:])]
-    with pytest.raises(ValueError, match="a batch of the iterable holds no images"):
+    with pytest.raises(ValueError, match="a batch of the iterable must hold at least one image"):
         el.train_network(batches, None, small_layers(), options())
 
 
 def test_masked_labels_are_refused():
     X, Y = blobs(32)
-    with pytest.raises(TypeError, match="Y is a masked array"):
+    with pytest.raises(TypeError, match="Y must not be a masked array"):
         el.train_network(X, np.ma.masked_array(Y), small_layers(), options())
 
 

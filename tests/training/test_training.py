@@ -349,16 +349,16 @@ def test_arguments_are_checked():
     layers = small_layers()
     with pytest.raises(TypeError, match="options must be TrainingOptions, not str"):
         el.train_network(X, Y, layers, "sgdm")
-    with pytest.raises(ValueError, match="X holds 90 images, but Y 89 labels"):
+    with pytest.raises(ValueError, match="Y must hold 90 labels, one per image of X, not 89"):
         el.train_network(X, Y[1:], layers, options())
     with pytest.raises(ValueError, match=r"one label per image, not \(90, 3\)"):
         el.train_network(X, np.eye(3)[Y], layers, options())
-    with pytest.raises(ValueError, match="X holds no images"):
+    with pytest.raises(ValueError, match="X must hold at least one image"):
         el.train_network(X[:0], Y[:0], layers, options())
-    with pytest.raises(ValueError, match="Y holds NaN"):
+    with pytest.raises(ValueError, match="Y must not hold NaN"):
         el.train_network(X, np.where(Y == 0, np.nan, Y), layers, options())
     with pytest.raises(
-        ValueError, match=r"Y has 2 classes, .*0.*1.*, but the network has 3 outputs"
+        ValueError, match=r"Y must have 3 classes, one for each output .*, not 2, .*0.*1"
     ):
         el.train_network(X, np.minimum(Y, 1), layers, options())
     with pytest.raises(TypeError, match="Y's labels must be of one type that can be sorted"):

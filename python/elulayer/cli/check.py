@@ -59,8 +59,8 @@ def run(args: argparse.Namespace) -> int:
     except Exception as error:
         given = ", ".join(f"{name}={value!r}" for name, value in args.args.items())
         raise ValueError(
-            f"{cls.__name__}({given}) raises {type(error).__name__}: {error}; --args takes the "
-            "constructor's arguments"
+            f"{cls.__name__}({given}) raises {type(error).__name__}: {error}; --args must be "
+            "the constructor's arguments"
         ) from error
     report = check_layer(layer, tuple(args.input_shape))
     print(report)
@@ -71,8 +71,8 @@ def _json_object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from error
+        raise argparse.ArgumentTypeError(f"must be JSON, not {text!r}: {error}") from error
     if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object")
+        raise argparse.ArgumentTypeError(f"must be a JSON object, not {text!r}")
     # JSON has no tuples, which sizes are.
     return {name: tuple(v) if isinstance(v, list) else v for name, v in value.items()}

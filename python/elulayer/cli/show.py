@@ -56,7 +56,10 @@ def run(args: argparse.Namespace) -> int:
     if args.network is not None:
         for name in ("data", "count", "out"):
             if getattr(args, name) is not None:
-                raise ValueError(f"--{name} is for images; of {args.network} the text is printed")
+                raise ValueError(
+                    f"--{name} must be given for images, not for {args.network}, of which the "
+                    "text is printed"
+                )
         print(described(load_network(args.network, map(layer_class, args.layer))))
         return 0
     args.data = "digits" if args.data is None else args.data

@@ -148,8 +148,8 @@ def run(args: argparse.Namespace) -> int:
         kept = len(Y) - args.validation_images
         if kept < 1:
             raise ValueError(
-                f"--validation-images is {args.validation_images}, but there are {len(Y)} "
-                "training images in all"
+                f"--validation-images must be less than {len(Y)}, the number of training "
+                f"images, not {args.validation_images}"
             )
         validation = (X[kept:], Y[kept:])
         X, Y = X[:kept], Y[:kept]
@@ -193,7 +193,7 @@ def _checkpoints(args: argparse.Namespace) -> dict[str, Any]:
     if folder is None:
         for name in ("resume", "checkpoint_every"):
             if getattr(args, name):
-                raise ValueError(f"--{name.replace('_', '-')} needs --checkpoint DIR")
+                raise ValueError(f"--{name.replace('_', '-')} must be given with --checkpoint DIR")
         return {}
     folder = folder.expanduser()
     folder.mkdir(exist_ok=True)

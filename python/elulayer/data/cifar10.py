@@ -82,8 +82,8 @@ def _find(folder: Path) -> Path:
     missing = [name for name in (*_TRAIN, *_TEST) if not (where / name).is_file()]
     if missing:
         raise FileNotFoundError(
-            f"{where} lacks {len(missing)} of the six files of CIFAR-10's binary version; "
-            f"missing: {', '.join(missing)}"
+            f"{where} must hold the six files of CIFAR-10's binary version, not "
+            f"{6 - len(missing)} of them; missing: {', '.join(missing)}"
         )
     return where
 
@@ -96,8 +96,8 @@ def _load(
     if limit is not None:
         if limit > len(records):
             raise ValueError(
-                f"{what} is {limit}, but {', '.join(names)} of {folder} hold "
-                f"{len(records)} images only"
+                f"{what} must be at most {len(records)}, the number of images in "
+                f"{', '.join(names)} of {folder}, not {limit}"
             )
         chosen = np.sort(balanced_order(labels)[:limit])
         records, labels = records[chosen], labels[chosen]
@@ -111,14 +111,14 @@ def _read(path: Path) -> npt.NDArray[np.uint8]:
     values = np.fromfile(path, dtype=np.uint8)
     if len(values) == 0 or len(values) % _RECORD:
         raise ValueError(
-            f"{path}: found {len(values)} bytes, expected a whole number of records of "
-            f"{_RECORD} bytes"
+            f"{path} must hold a whole number of records of {_RECORD} bytes, at least one, not "
+            f"{len(values)} bytes"
         )
     records = values.reshape(-1, _RECORD)
     wrong = np.flatnonzero(records[:, 0] >= _CLASSES)
     if len(wrong):
         raise ValueError(
-            f"{path}: found the label {records[wrong[0], 0]} in record {wrong[0] + 1}, "
-            f"expected 0 to {_CLASSES - 1}"
+            f"{path} must hold labels from 0 to {_CLASSES - 1}, not {records[wrong[0], 0]} as in "
+            f"record {wrong[0] + 1}"
         )
     return records

@@ -92,8 +92,8 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     ------
     ValueError
         If the file is not an IDX file, holds fewer or more bytes than its header declares, or is
-        damaged in its compression. The message names the file, what was found and what was
-        expected.
+        damaged in its compression. The message names the file, what it must hold and what it
+        holds.
     OSError
         If the file cannot be opened or read.
     """
@@ -161,8 +161,8 @@ def load_idx(
     X_test, Y_test = _load_pair(test_images, test_labels, limits[1], "n_test", last=True)
     if X_train.shape[2:] != X_test.shape[2:]:
         raise ValueError(
-            f"{train_images} holds images of {X_train.shape[2:]} pixels, "
-            f"{test_images} of {X_test.shape[2:]}; expected the same size"
+            f"{test_images} must hold images of {X_train.shape[2:]} pixels, as {train_images}, "
+            f"not of {X_test.shape[2:]}"
         )
     return Dataset(X_train, Y_train, X_test, Y_test)
 
@@ -171,31 +171,32 @@ def _parse_header(start: bytes, name: str) -> _Header:
     """Parse a header from the file's beginning, which is complete or the whole file."""
     if len(start) < 4:
         raise ValueError(
-            f"{name}: not an IDX file: found {len(start)} bytes, expected a header of at least 4"
+            f"{name} must be an IDX file, with a header of at least 4 bytes, not {len(start)} bytes"
         )
     code, dimensions = start[2], start[3]
     if start[:2] != b"\0\0" or code not in _TYPES:
         known = ", ".join(f"{known:02x}" for known in _TYPES)
         raise ValueError(
-            f"{name}: not an IDX file: it begins with the bytes {start[:4].hex(' ')}, expected "
-            f"00 00, an element type ({known}) and the number of dimensions"
+            f"{name} must be an IDX file, which begins with the bytes 00 00, an element type "
+            f"({known}) and the number of dimensions, not with the bytes {start[:4].hex(' ')}"
         )
     if dimensions > _MOST_DIMENSIONS:
         raise ValueError(
-            f"{name}: found {dimensions} dimensions, expected at most {_MOST_DIMENSIONS}"
+            f"{name} must hold an array of at most {_MOST_DIMENSIONS} dimensions, not {dimensions}"
         )
     end = 4 + 4 * dimensions
     if len(start) < end:
         raise ValueError(
-            f"{name}: truncated: found {len(start)} bytes, expected a header of {end} bytes for "
-            f"{dimensions} dimensions"
+            f"{name} must hold a header of {end} bytes for {dimensions} dimensions, not "
+            f"{len(start)} bytes: it is truncated"
         )
     shape = tuple(int.from_bytes(start[i : i + 4], "big") for i in range(4, end, 4))
     header = _Header(_TYPES[code], shape)
     # NumPy bounds even an empty array by the product of its other extents.
     if math.prod(max(extent, 1) for extent in shape) * header.dtype.itemsize > sys.maxsize:
         raise ValueError(
-            f"{name}: the header declares the shape {shape}, expected one that fits into memory"
+            f"{name} must hold an array that fits into memory, not one of the shape {shape} that "
+            "its header declares"
         )
     return header
 
@@ -228,7 +229,7 @@ def _read_compressed(file: BufferedReader, name: str) -> npt.NDArray[Any]:
         with gzip.GzipFile(fileobj=file, mode="rb") as stream:
             header = _read_header(stream, name)
             if header.body > held * _MOST_DEFLATED:
-                raise _wrong_size(name, header, f"a gzip file of {held} bytes", True)
+                raise _wrong_size(name, header, f"a gzip file of {held} bytes in all", True)
             while len(body) < header.body:
                 chunk = stream.read(min(_CHUNK, header.body - len(body)))
                 if not chunk:
@@ -240,14 +241,14 @@ def _read_compressed(file: BufferedReader, name: str) -> npt.NDArray[Any]:
                 raise _wrong_size(name, header, "more bytes in a gzip file", False)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(
-            f"{name}: found a damaged gzip file ({error}), expected a whole one"
+            f"{name} must be a whole gzip file, not a damaged one ({error})"
         ) from error
     return _array(body, header)
 
 
 def _wrong_size(name: str, header: _Header, found: str, short: bool) -> ValueError:
     fault = "truncated" if short else "too long"
-    return ValueError(f"{name}: {fault}: found {found}, expected {header.describe()}")
+    return ValueError(f"{name} must hold {header.describe()}, not {found}: it is {fault}")
 
 
 def _array(body: bytearray, header: _Header) -> npt.NDArray[Any]:
@@ -272,8 +273,8 @@ def _find(folder: Path) -> list[Path]:
             found.append(path)
     if missing:
         raise FileNotFoundError(
-            f"{folder} lacks {len(missing)} of the four IDX files; missing, each with the names "
-            f"that are taken: {'; '.join(missing)}"
+            f"{folder} must hold the four IDX files, not {4 - len(missing)} of them; missing, each "
+            f"with the names that it may have: {'; '.join(missing)}"
         )
     return found
 
@@ -285,15 +286,18 @@ def _load_pair(
     labels = _read_bytes(labels_path, 1, "labels").astype(np.int64)
     if len(images) != len(labels):
         raise ValueError(
-            f"{images_path} holds {len(images)} images, {labels_path} {len(labels)} labels; "
-            f"expected as many of both"
+            f"{labels_path} must hold {len(images)} labels, one per image of {images_path}, not "
+            f"{len(labels)}"
         )
     if images.size == 0:
-        raise ValueError(f"{images_path}: found images of shape {images.shape}, expected some")
+        raise ValueError(
+            f"{images_path} must hold at least one image, not an array of shape {images.shape}"
+        )
     if limit is not None:
         if limit > len(images):
             raise ValueError(
-                f"{name} is {limit}, but {images_path} holds {len(images)} images only"
+                f"{name} must be at most {len(images)}, the number of images in {images_path}, "
+                f"not {limit}"
             )
         order = len(labels) - 1 - balanced_order(labels[::-1]) if last else balanced_order(labels)
         chosen = np.sort(order[:limit])
@@ -305,7 +309,7 @@ def _read_bytes(path: Path, dimensions: int, what: str) -> npt.NDArray[np.uint8]
     array = read_idx(path)
     if array.dtype != np.uint8 or array.ndim != dimensions:
         raise ValueError(
-            f"{path}: found {array.dtype} of {array.ndim} dimensions, expected {what}: uint8 of "
-            f"{dimensions}"
+            f"{path} must hold {what}: uint8 of {dimensions} dimensions, not {array.dtype} of "
+            f"{array.ndim}"
         )
     return array

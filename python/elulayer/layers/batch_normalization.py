@@ -174,8 +174,8 @@ class BatchNormalizationLayer(Layer):
             )
         if X.ndim < 2 or X.shape[1] != len(self.scale):
             raise ValueError(
-                f"BatchNormalizationLayer has {len(self.scale)} channels; its input of shape "
-                f"{X.shape} must have as many on axis 1"
+                f"the input of BatchNormalizationLayer must have {len(self.scale)} channels on "
+                f"axis 1, not shape {X.shape}"
             )
         return _contiguous(X).reshape(*X.shape[:2], int(np.prod(X.shape[2:])))
 

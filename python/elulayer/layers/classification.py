@@ -56,12 +56,12 @@ class ClassificationLayer(Layer):
     def _clipped(Y: FloatArray, T: FloatArray) -> FloatArray:
         if Y.ndim != 2 or Y.shape != T.shape:
             raise ValueError(
-                f"ClassificationLayer takes probabilities and targets of one shape (N, K), "
+                "probabilities and targets of ClassificationLayer must have one shape (N, K), "
                 f"not {Y.shape} and {T.shape}"
             )
         if np.any(Y < 0) or np.any(Y > 1 + 1e-3):
             raise ValueError(
-                "ClassificationLayer takes probabilities, from 0 to 1: "
+                "the input of ClassificationLayer must be probabilities, from 0 to 1: "
                 "is there a SoftmaxLayer before it?"
             )
         return np.maximum(Y, np.finfo(Y.dtype).tiny)

@@ -40,7 +40,7 @@ def check_definition(index: int, layer: object) -> None:
     """Check that `layer` is a layer, and one that can predict."""
     if isinstance(layer, type) and issubclass(layer, Layer):
         raise TypeError(
-            f"layers[{index}] is the class {layer.__name__}: "
+            f"layers[{index}] must be a Layer, not the class {layer.__name__}: "
             f"a layer is made by calling it, {layer.__name__}(...)"
         )
     if not isinstance(layer, Layer):
@@ -49,7 +49,7 @@ def check_definition(index: int, layer: object) -> None:
         )
     for method in ("predict", "backward"):
         if getattr(type(layer), method) is getattr(Layer, method):
-            raise TypeError(f"{label(index, layer)} does not define {method}")
+            raise TypeError(f"{label(index, layer)} must define {method}")
     names: object = layer.learnables
     if isinstance(names, str):
         raise TypeError(
@@ -72,7 +72,7 @@ def settle_learnables(index: int, layer: Layer) -> None:
         value = getattr(layer, name, None)
         if value is None:
             raise ValueError(
-                f"{label(index, layer)}: its learnable {name!r} has no value after initialize"
+                f"{label(index, layer)}: its learnable {name!r} must have a value after initialize"
             )
         try:
             setattr(layer, name, np.array(value, dtype=np.float32))
@@ -84,8 +84,8 @@ def settle_learnables(index: int, layer: Layer) -> None:
         for name, factor in getattr(layer, what).items():
             if name not in layer.learnables:
                 raise ValueError(
-                    f"{label(index, layer)}: {what} names {name!r}, "
-                    f"but its learnables are {tuple(layer.learnables)}"
+                    f"{label(index, layer)}: {what} must name learnables, of "
+                    f"{tuple(layer.learnables)}, not {name!r}"
                 )
             number(f"{label(index, layer)}: {what}[{name!r}]", factor)
 

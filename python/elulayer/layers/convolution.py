@@ -79,7 +79,8 @@ class Convolution2DLayer(Layer):
         """Draw the weights."""
         if len(input_shape) != 3:
             raise ValueError(
-                f"Convolution2DLayer takes input of shape (N, C, H, W), not {('N', *input_shape)}"
+                "the input of Convolution2DLayer must have shape (N, C, H, W), not "
+                f"{('N', *input_shape)}"
             )
         if self.weights is None:
             shape = (self.num_filters, input_shape[0], *self.filter_size)
@@ -192,15 +193,15 @@ class Convolution2DLayer(Layer):
             )
         if X.ndim != 4 or X.shape[1] != self.weights.shape[1]:
             raise ValueError(
-                f"Convolution2DLayer takes input of shape (N, {self.weights.shape[1]}, H, W), "
-                f"not {X.shape}"
+                "the input of Convolution2DLayer must have shape "
+                f"(N, {self.weights.shape[1]}, H, W), not {X.shape}"
             )
         if any(
             n + 2 * self.padding < k for n, k in zip(X.shape[2:], self.filter_size, strict=True)
         ):
             raise ValueError(
-                f"Convolution2DLayer's filters of size {self.filter_size} do not fit into input "
-                f"of shape {X.shape} with padding {self.padding}"
+                f"the input of Convolution2DLayer must have room for filters of size "
+                f"{self.filter_size} with padding {self.padding}, not shape {X.shape}"
             )
         rows = self.weights.reshape(self.num_filters, -1)
         return np.concatenate([rows, self.bias[:, np.newaxis]], axis=1).astype(X.dtype, copy=False)

@@ -80,8 +80,8 @@ class ELULayer(Layer):
         self.backward_from = choice("backward_from", backward_from, ("input", "memory", "output"))
         if self.in_place and self.backward_from != "output":
             raise ValueError(
-                "in_place=True needs backward_from='output': X is no longer there, "
-                f"so that backward cannot start from backward_from={backward_from!r}"
+                "backward_from must be 'output' where in_place is True, not "
+                f"{backward_from!r}: X is no longer there"
             )
         self._drawn: FloatArray | None = None
         if alpha is None:
@@ -198,8 +198,8 @@ class ELULayer(Layer):
         if X.ndim < 2 or X.shape[1] != self.num_channels:
             name = f" {self.name!r}" if self.name else ""
             raise ValueError(
-                f"ELULayer{name} has {self.num_channels} channels; its input of shape "
-                f"{X.shape} must have as many on axis 1"
+                f"the input of ELULayer{name} must have {self.num_channels} channels on axis 1, "
+                f"not shape {X.shape}"
             )
         return np.asarray(self.alpha, dtype=np.float64 if X.dtype == np.float64 else np.float32)
 

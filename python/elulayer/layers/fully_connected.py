@@ -86,8 +86,8 @@ class FullyConnectedLayer(Layer):
         inputs = self.weights.shape[1]
         if math.prod(X.shape[1:]) != inputs:
             raise ValueError(
-                f"FullyConnectedLayer takes {inputs} values for each observation; "
-                f"its input has shape {X.shape}"
+                f"the input of FullyConnectedLayer must have {inputs} values for each observation, "
+                f"not shape {X.shape}"
             )
         weights = self.weights.astype(X.dtype, copy=False)
         Z: FloatArray = X.reshape(len(X), inputs) @ weights.T

@@ -70,14 +70,14 @@ class _Pooling2DLayer(Layer):
         """Return the number of windows down and across."""
         who = type(self).__name__
         if X.ndim != 4:
-            raise ValueError(f"{who} takes input of shape (N, C, H, W), not {X.shape}")
+            raise ValueError(f"the input of {who} must have shape (N, C, H, W), not {X.shape}")
         rows, columns = (
             self._count(n, k) for n, k in zip(X.shape[2:], self.pool_size, strict=True)
         )
         if rows < 1 or columns < 1:
             raise ValueError(
-                f"{who}'s windows of size {self.pool_size} do not fit into input of shape "
-                f"{X.shape} with padding {self.padding}"
+                f"the input of {who} must have room for windows of size {self.pool_size} with "
+                f"padding {self.padding}, not shape {X.shape}"
             )
         return rows, columns
 

@@ -160,8 +160,8 @@ class PReLULayer(Layer):
         if X.ndim < 2 or X.shape[1] != self.num_channels:
             name = f" {self.name!r}" if self.name else ""
             raise ValueError(
-                f"PReLULayer{name} has {self.num_channels} channels; its input of shape "
-                f"{X.shape} must have as many on axis 1"
+                f"the input of PReLULayer{name} must have {self.num_channels} channels on axis 1, "
+                f"not shape {X.shape}"
             )
         slope = np.asarray(self.slope).astype(X.dtype, copy=False)
         return slope.reshape(-1, *[1] * (X.ndim - 2))

@@ -30,7 +30,9 @@ class SoftmaxLayer(Layer):
     def predict(self, X: FloatArray) -> FloatArray:
         """Turn scores of shape (N, K) into probabilities."""
         if X.ndim != 2:
-            raise ValueError(f"SoftmaxLayer takes scores of shape (N, K), not {X.shape}")
+            raise ValueError(
+                f"the input of SoftmaxLayer must be scores of shape (N, K), not {X.shape}"
+            )
         E = np.exp(X - X.max(axis=1, keepdims=True, initial=-np.inf))
         Z: FloatArray = np.maximum(E / E.sum(axis=1, keepdims=True), np.finfo(X.dtype).tiny)
         return Z

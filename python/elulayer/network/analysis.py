@@ -171,7 +171,7 @@ def analyze_network(
     for index, layer in enumerate(row):
         check_definition(index, layer)
         if any(layer is other for other in row[:index]):
-            raise ValueError(f"{label(index, layer)} stands in the network twice")
+            raise ValueError(f"{label(index, layer)} must stand in the network once, not twice")
     shape = _input_shape(row[0], input_shape)
     rng = np.random.default_rng(0)
     X: FloatArray = rng.standard_normal((2, *shape), dtype=np.float32)
@@ -198,7 +198,7 @@ def _input_shape(first: Layer, given: object) -> Shape:
         )
     shape = tuple(integer("input_shape", n) for n in given)
     if own is not None and shape != own:
-        raise ValueError(f"input_shape is {shape}, but {label(0, first)} takes {own}")
+        raise ValueError(f"input_shape must be {own}, as of {label(0, first)}, not {shape}")
     return shape
 
 

@@ -94,7 +94,8 @@ def load_network(
         network.initialize(0)
         if network.classes is not None and len(network.classes) != network.num_classes:
             raise ValueError(
-                f"it has {len(network.classes)} classes and {network.num_classes} outputs"
+                f"it must hold {network.num_classes} classes, one for each output, not "
+                f"{len(network.classes)}"
             )
     except Exception as error:  # a forged file can make constructors raise what they want
         what = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
@@ -113,8 +114,8 @@ def describe_layers(layers: Sequence[Layer]) -> list[dict[str, Any]]:
         for name, value in arguments.items():
             if not _plain(value):
                 raise TypeError(
-                    f"{label(index, layer)} cannot be saved: its argument {name} is "
-                    f"{value!r}; numbers, strings, booleans, None and lists of them are taken"
+                    f"{label(index, layer)} cannot be saved: its argument {name} must be "
+                    f"a number, a string, a boolean, None or a list of them, not {value!r}"
                 )
         described.append(
             {
@@ -137,7 +138,8 @@ def build_layer(
     name = description["class"]
     if name not in known:
         raise ValueError(
-            f"layers[{index}] is of class {name}, which is not known; pass it in custom_layers"
+            f"layers[{index}] must be of a known class, not of class {name}; pass it in "
+            "custom_layers"
         )
     cls = known[name]
     arguments = {
@@ -163,7 +165,10 @@ def known_classes(custom_layers: Iterable[type[Layer]]) -> dict[str, type[Layer]
         if not isinstance(cls, type) or not issubclass(cls, Layer):
             raise TypeError(f"custom_layers must hold classes of layers, not {cls!r}")
         if known.get(cls.__name__, cls) is not cls:
-            raise ValueError(f"there are two layer classes of the name {cls.__name__}")
+            raise ValueError(
+                "custom_layers must hold classes of different names, the built-in ones included, "
+                f"not two layer classes of the name {cls.__name__}"
+            )
         known[cls.__name__] = cls
     return known
 
@@ -201,10 +206,10 @@ def pack_labels(classes: AnyArray | None) -> dict[str, Any] | None:
         return None
     if classes.dtype.kind not in "biufU":
         raise TypeError(
-            f"classes of dtype {classes.dtype} cannot be saved; numbers, booleans and str are taken"
+            f"classes must be numbers, booleans or str to be saved, not of dtype {classes.dtype}"
         )
     if classes.dtype.kind == "f" and not np.isfinite(classes).all():
-        raise TypeError("classes that are not finite cannot be saved")
+        raise TypeError("classes must be finite to be saved, not NaN or infinity")
     return {"dtype": classes.dtype.str, "labels": classes.tolist()}
 
 
@@ -214,10 +219,10 @@ def unpack_labels(packed: Mapping[str, Any] | None) -> AnyArray | None:
         return None
     dtype = np.dtype(packed["dtype"])
     if dtype.kind not in "biufU":
-        raise ValueError(f"labels of dtype {dtype} are not taken")
+        raise ValueError(f"labels must be numbers, booleans or str, not of dtype {dtype}")
     labels = np.array(packed["labels"], dtype=dtype)
     if labels.tolist() != packed["labels"]:
-        raise ValueError(f"the labels {packed['labels']} are not of dtype {dtype}")
+        raise ValueError(f"the labels must be of dtype {dtype}, not {packed['labels']}")
     return labels
 
 

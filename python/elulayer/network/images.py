@@ -30,7 +30,7 @@ class Images:
 
     def __init__(self, X: npt.ArrayLike, image_shape: tuple[int, ...]) -> None:
         if isinstance(X, np.ma.MaskedArray):
-            raise TypeError("X is a masked array, whose mask would be ignored; fill it first")
+            raise TypeError("X must not be a masked array, whose mask would be ignored: fill it")
         self._array: AnyArray = np.asarray(X)
         if self._array.ndim != 4 or self._array.shape[1:] != image_shape:
             raise ValueError(f"X must have shape {('N', *image_shape)}, not {self._array.shape}")
@@ -42,7 +42,9 @@ class Images:
                 for i in range(0, len(self), _CHUNK)
             )
             if bad:
-                raise ValueError(f"X holds NaN or infinity (as float32) in {bad} of its images")
+                raise ValueError(
+                    f"X must be finite, not NaN or infinity (as float32) in {bad} of its images"
+                )
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -56,7 +56,7 @@ class Network:
     def __init__(self, layers: Iterable[Layer], classes: npt.ArrayLike | None = None) -> None:
         if isinstance(layers, Network):
             raise TypeError(
-                "layers must be a list of layers; those of a network are network.layers"
+                "layers must be a list of layers, not a Network; its layers are network.layers"
             )
         if not isinstance(layers, Iterable):
             raise TypeError(f"layers must be a list of layers, not {type(layers).__name__}")
@@ -65,7 +65,7 @@ class Network:
         for index, layer in enumerate(self.layers):
             check_definition(index, layer)
             if any(layer is other for other in self.layers[:index]):
-                raise ValueError(f"{label(index, layer)} stands in the network twice")
+                raise ValueError(f"{label(index, layer)} must stand in the network once, not twice")
         kinds = [type(layer).__name__ for layer in self.layers]
         if not self.layers or not isinstance(self.layers[0], ImageInputLayer):
             raise ValueError(f"the first layer must be an ImageInputLayer, among {kinds}")
@@ -73,7 +73,9 @@ class Network:
             raise ValueError(f"the last layer must be a ClassificationLayer, among {kinds}")
         for index, layer in enumerate(self.layers[1:-1], start=1):
             if isinstance(layer, (ImageInputLayer, ClassificationLayer)):
-                raise ValueError(f"{label(index, layer)} can only be the first or the last layer")
+                raise ValueError(
+                    f"{label(index, layer)} must be the first or the last layer, not between others"
+                )
             if layer.in_place:
                 _check_in_place(index, layer, self.layers[index - 1])
         if self.classes is not None and self.classes.ndim != 1:
@@ -102,8 +104,8 @@ class Network:
             self._shapes[index] = X.shape[1:]
         if X.ndim != 2:
             raise ValueError(
-                f"{label(len(self.layers) - 1, self.output_layer)} takes probabilities of "
-                f"shape (N, K); the layers before it give {('N', *X.shape[1:])}"
+                f"the input of {label(len(self.layers) - 1, self.output_layer)} must be "
+                f"probabilities of shape (N, K), not {('N', *X.shape[1:])}"
             )
 
     @property
@@ -162,7 +164,8 @@ class Network:
         probabilities = self.predict(X, batch_size)
         if probabilities.shape[1] != len(self.classes):
             raise ValueError(
-                f"the network has {probabilities.shape[1]} outputs, but {len(self.classes)} classes"
+                f"classes must be {probabilities.shape[1]} labels, one for each output of the "
+                f"network, not {len(self.classes)}"
             )
         unclear = int(np.isnan(probabilities).any(axis=1).sum())
         if unclear:

@@ -101,8 +101,8 @@ def read_tensors(
         raise ValueError(f"{path} is damaged or not a safetensors file: {error}") from error
     found = metadata.get("format")
     if found != kind:
-        what = f"holds {found!r}" if found else "was not written by elulayer"
-        raise ValueError(f"{path} {what}; {kind!r} is taken")
+        held = repr(found) if found else "what was not written by elulayer"
+        raise ValueError(f"{path} must hold {kind!r}, not {held}")
     text = metadata.get("content", "")
     if metadata.get("sha256") != _digest(text, tensors):
         raise ValueError(f"{path} is damaged: its contents do not have the sum that stands in it")

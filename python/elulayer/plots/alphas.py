@@ -95,8 +95,8 @@ def plot_alphas(history: AlphaHistory) -> Figure:
     values = history.values
     if not values:
         raise ValueError(
-            "history holds no alphas: pass it to TrainingOptions as output_fcn, and train a "
-            "network that has an ELULayer"
+            "history must hold alphas, not none: pass it to TrainingOptions as output_fcn, and "
+            "train a network that has an ELULayer"
         )
     figure = new_figure(8.0, 0.6 + 2.8 * len(values))
     from matplotlib import colormaps

@@ -49,7 +49,7 @@ def plot_confusion(
     labels = as_labels("Y", Y)
     predicted = as_labels("Y_predicted", Y_predicted, len(labels))
     if len(labels) == 0:
-        raise ValueError("Y holds no labels")
+        raise ValueError("Y must hold at least one label, not none")
     names = (
         np.unique(np.concatenate([labels, predicted]))
         if classes is None
@@ -91,7 +91,7 @@ def _count(labels: AnyArray, predicted: AnyArray, names: AnyArray) -> npt.NDArra
         odd = names[position] != given
         if np.any(odd):
             raise ValueError(
-                f"{what} holds the label {given[odd][0]!r}, which is none of the classes {names}"
+                f"{what} must hold labels of the classes {names}, not the label {given[odd][0]!r}"
             )
         positions.append(position)
     counts = np.zeros((len(names), len(names)), dtype=np.int64)

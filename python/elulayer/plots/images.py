@@ -150,5 +150,5 @@ def _as_images(X: npt.ArrayLike) -> AnyArray:
     if images.ndim != 4 or images.shape[1] not in (1, 3):
         raise ValueError(f"X must have shape (N, 1, H, W) or (N, 3, H, W), not {images.shape}")
     if images.size == 0:
-        raise ValueError(f"X holds no images: its shape is {images.shape}")
+        raise ValueError(f"X must hold at least one image, not have shape {images.shape}")
     return images

@@ -116,10 +116,9 @@ def restore_checkpoint(
     for what in now:
         if what not in then or then[what] != now[what]:
             long = isinstance(now[what], (dict, list)) or isinstance(then.get(what), (dict, list))
-            difference = f"{then.get(what)!r}, not {now[what]!r}"
             raise ValueError(
-                f"{path} belongs to a run with "
-                + (f"other {what}" if long else f"{what} {difference}")
+                f"{what} must be as in the run of {path}, "
+                + ("not other" if long else f"{then.get(what)!r}, not {now[what]!r}")
             )
     try:
         run.restore(arrays, content["run"])
@@ -129,7 +128,7 @@ def restore_checkpoint(
         part.unlink(missing_ok=True)
     if run.epoch > options.max_epochs:
         raise ValueError(
-            f"{path} is of epoch {run.epoch}; max_epochs must be at least that, not "
+            f"max_epochs must be at least {run.epoch}, the epoch of {path}, not "
             f"{options.max_epochs}"
         )
 

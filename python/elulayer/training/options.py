@@ -211,7 +211,9 @@ class TrainingOptions:
                 ("validation_patience", self.validation_patience),
             ):
                 if getattr(self, name) == value != math.inf:
-                    raise ValueError(f"{name}={value!r} needs validation_data")
+                    raise ValueError(
+                        f"validation_data must be given where {name} is {value!r}, not None"
+                    )
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
@@ -225,8 +227,8 @@ class TrainingOptions:
                 if value is not None:
                     owners = [key for key, names in SOLVER_DEFAULTS.items() if name in names]
                     raise ValueError(
-                        f"{name} is an option of {' and '.join(owners)}, not of {solver}; "
-                        f"{solver} takes {', '.join(own)}"
+                        f"{name} must be None where solver is {solver!r}, not {value!r}: it is an "
+                        f"option of {' and '.join(owners)}; {solver} has {', '.join(own)}"
                     )
                 settled[name] = None
             elif value is None:
@@ -260,7 +262,7 @@ def _folder(path: Any) -> Path | None:
         raise TypeError(f"checkpoint_path must be a folder's path, not {path!r}")
     folder = Path(path).expanduser()
     if not path or not folder.is_dir():
-        raise ValueError(f"checkpoint_path is {str(path)!r}, which is not an existing folder")
+        raise ValueError(f"checkpoint_path must be an existing folder, not {str(path)!r}")
     return folder
 
 

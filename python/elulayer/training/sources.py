@@ -41,9 +41,11 @@ class ArraySource:
         self._images = Images(X, image_shape)
         labels = _labels(Y)
         if len(labels) != len(self._images):
-            raise ValueError(f"X holds {len(self._images)} images, but Y {len(labels)} labels")
+            raise ValueError(
+                f"Y must hold {len(self._images)} labels, one per image of X, not {len(labels)}"
+            )
         if len(labels) == 0:
-            raise ValueError("X holds no images")
+            raise ValueError("X must hold at least one image, not none")
         self.classes = _distinct([labels]) if classes is None else classes
         self._codes = _codes(labels, self.classes)
 
@@ -134,7 +136,9 @@ class IterableSource:
         for X, Y in islice(self._pairs(), skip, None):
             images, labels = Images(X, self._image_shape), _labels(Y)
             if len(labels) != len(images):
-                raise ValueError(f"a batch holds {len(images)} images, but {len(labels)} labels")
+                raise ValueError(
+                    f"a batch must hold {len(images)} labels, one per image, not {len(labels)}"
+                )
             # A copy: the iterable may fill the same array again while this batch waits.
             yield images[:].copy(), _codes(labels, self.classes)
 
@@ -150,13 +154,13 @@ class IterableSource:
                     f"an iterable of batches must give pairs (X, Y), not {type(item).__name__}"
                 )
             if np.shape(item[0])[:1] == (0,):
-                raise ValueError("a batch of the iterable holds no images")
+                raise ValueError("a batch of the iterable must hold at least one image, not none")
             empty = False
             yield item[0], item[1]
         if empty:
             raise ValueError(
-                "the iterable of batches gives no batch; it must start anew each time it is "
-                "iterated over"
+                "the iterable of batches must give at least one batch, not none; it must start "
+                "anew each time it is iterated over"
             )
 
 
@@ -174,7 +178,9 @@ class _Zipped:
         while True:
             X, Y = next(images, end), next(labels, end)
             if (X is end) != (Y is end):
-                raise ValueError(f"{'XY'[Y is end]} has fewer batches than {'XY'[X is end]}")
+                raise ValueError(
+                    f"{'XY'[Y is end]} must have as many batches as {'XY'[X is end]}, not fewer"
+                )
             if X is end:
                 return
             yield X, Y
@@ -212,9 +218,9 @@ def make_source(
 def _refuse_iterator(name: str, value: object) -> None:
     if isinstance(value, Iterator):
         raise TypeError(
-            f"{name} is a {type(value).__name__}, which gives its batches once; training takes an "
-            "iterable that starts anew for every epoch, such as a list or an object with an "
-            "__iter__ of its own"
+            f"{name} must be an iterable that starts anew for every epoch, such as a list or an "
+            f"object with an __iter__ of its own, not a {type(value).__name__}, which gives its "
+            "batches once"
         )
 
 
@@ -227,12 +233,12 @@ def _is_array_like(value: Any) -> bool:
 
 def _labels(Y: npt.ArrayLike) -> AnyArray:
     if isinstance(Y, np.ma.MaskedArray):
-        raise TypeError("Y is a masked array, whose mask would be ignored; fill it first")
+        raise TypeError("Y must not be a masked array, whose mask would be ignored: fill it")
     labels = np.asarray(Y)
     if labels.ndim != 1:
         raise ValueError(f"Y must have shape (N,), one label per image, not {labels.shape}")
     if labels.dtype.kind == "f" and np.isnan(labels).any():
-        raise ValueError("Y holds NaN")
+        raise ValueError("Y must not hold NaN")
     return labels
 
 
@@ -250,10 +256,10 @@ def _codes(labels: AnyArray, classes: AnyArray) -> Codes:
         codes = np.searchsorted(classes, labels).astype(np.intp)
     except TypeError as error:
         raise TypeError(
-            f"Y's labels, of dtype {labels.dtype}, do not compare with the classes, {classes}"
+            f"Y's labels must compare with the classes, {classes}, not be of dtype {labels.dtype}"
         ) from error
     known = classes[np.minimum(codes, len(classes) - 1)] == labels
     if not np.all(known):
         stranger = labels[~known].tolist()[0]
-        raise ValueError(f"Y holds the label {stranger!r}, which is none of the classes {classes}")
+        raise ValueError(f"Y must hold labels of the classes {classes}, not the label {stranger!r}")
     return codes

@@ -96,8 +96,8 @@ def train_network(
     network.initialize(initial)
     if network.num_classes != len(network.classes):
         raise ValueError(
-            f"Y has {len(network.classes)} classes, {network.classes}, "
-            f"but the network has {network.num_classes} outputs"
+            f"Y must have {network.num_classes} classes, one for each output of the network, not "
+            f"{len(network.classes)}, {network.classes}"
         )
     order = np.arange(len(source)) if isinstance(source, ArraySource) else None
     run = Run(network, options, shuffling, order)
@@ -324,8 +324,8 @@ class _Trainer:
             answer = function(progress)
             if answer is not None and not isinstance(answer, (bool, np.bool_)):
                 raise TypeError(
-                    f"an output_fcn returned {answer!r}; True, which stops the run, False and None "
-                    "are taken"
+                    "an output_fcn must return True, which stops the run, False or None, not "
+                    f"{answer!r}"
                 )
             stops = stops or bool(answer)
         return stops
