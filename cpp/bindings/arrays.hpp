@@ -46,7 +46,7 @@ auto with_type_of(const py::array& array, const Function& function) {
     case npy_uint16:
       return function(Type<bfloat16>{});
     default:
-      throw py::type_error("the kernels take float32, float64, float16 and uint16 for bfloat16");
+      throw py::type_error("arrays must be of float32, float64, float16 or, for bfloat16, uint16");
   }
 }
 
@@ -55,11 +55,11 @@ void check(const char* name, const py::array& array, std::int64_t size) {
   constexpr int flags =
       py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
   if (array.dtype().num() != type_number<T> || (array.flags() & flags) != flags) {
-    throw py::type_error(std::string(name) + " is not a C-contiguous array of the kernel's type");
+    throw py::type_error(std::string(name) + " must be a C-contiguous array of the kernel's type");
   }
   if (array.size() != size) {
-    throw py::value_error(std::string(name) + " has " + std::to_string(array.size()) +
-                          " elements; the shape needs " + std::to_string(size));
+    throw py::value_error(std::string(name) + " must have " + std::to_string(size) +
+                          " elements, not " + std::to_string(array.size()));
   }
 }
 

@@ -15,14 +15,14 @@ void with_float_type_of(const py::array& array, const Function& function) {
     case npy_float64:
       return function(Type<double>{});
     default:
-      throw py::type_error("the channel functions take float32 and float64");
+      throw py::type_error("x must have dtype float32 or float64");
   }
 }
 
 // (N, C, ...) as (outer, channels, inner).
 Shape shape_of(const py::array& x) {
   if (x.ndim() < 2) {
-    throw py::value_error("the channel functions take arrays of shape (N, C, ...)");
+    throw py::value_error("x must have shape (N, C, ...)");
   }
   std::int64_t inner = 1;
   for (py::ssize_t axis = 2; axis < x.ndim(); ++axis) {

@@ -38,7 +38,7 @@ void with_type(const std::string& dtype, const Function& function) {
   } else if (dtype == "bfloat16") {
     function(Type<bfloat16>{});
   } else {
-    throw py::type_error("the kernels have no dtype '" + dtype + "'");
+    throw py::type_error("dtype must be one that the kernels take, not '" + dtype + "'");
   }
 }
 

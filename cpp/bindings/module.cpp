@@ -21,7 +21,7 @@ std::int64_t size_of(const Shape& shape) {
   std::int64_t size = 0;
   if (__builtin_mul_overflow(shape.outer, shape.channels, &size) ||
       __builtin_mul_overflow(size, shape.inner, &size)) {
-    throw py::value_error("the shape has more than 2^63 - 1 elements");
+    throw py::value_error("the shape must have at most 2^63 - 1 elements");
   }
   return size;
 }

@@ -211,7 +211,7 @@ py::object elu_backward_of(PyObject* grad, PyObject* x, PyObject* alpha, PyObjec
 template <Py_ssize_t expected, class Function>
 PyObject* call(Py_ssize_t count, const Function& function) {
   if (count != expected) {
-    PyErr_Format(PyExc_TypeError, "%zd arguments are taken, not %zd", expected, count);
+    PyErr_Format(PyExc_TypeError, "%zd arguments must be given, not %zd", expected, count);
     return nullptr;
   }
   try {

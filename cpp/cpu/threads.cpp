@@ -46,8 +46,8 @@ int default_threads() {
 
 int choose_threads(int requested, std::int64_t elements) {
   if (requested < 0) {
-    throw std::invalid_argument("num_threads is " + std::to_string(requested) +
-                                "; 0 (the default) or a positive number is taken");
+    throw std::invalid_argument("num_threads must be positive, or 0 for the default, not " +
+                                std::to_string(requested));
   }
   const std::int64_t useful = elements / elements_per_thread;
   if (useful < 2 || in_forked_child.load()) {

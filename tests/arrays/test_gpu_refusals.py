@@ -98,10 +98,10 @@ def test_unreadable_arrays(gpu):
     library = Emulated(gpu, "torch")
     x, alpha = library.array(numbers((3, 4), "float32")), library.array(alphas(4, "float32"))
     alpha.requires_grad = True
-    message = r"alpha must not require a gradient, .*; alpha\.detach\(\) is taken"
+    message = r"alpha must not require a gradient, .*; give alpha\.detach\(\)"
     refused(TypeError, message, x, alpha)
     x.negative = True
-    refused(ValueError, r"x must not be a view that negates.*x\.resolve_neg\(\) is taken", x)
+    refused(ValueError, r"x must not be a view that negates.*give x\.resolve_neg\(\)", x)
     x.stride = None  # such as a sparse array's
     refused(TypeError, r"x must be an array, not torch.*Tensor: .*", x)
     swapped = Emulated(gpu, "cupy").array(numbers((3, 4), "float32"))
@@ -127,7 +127,7 @@ def test_other_libraries_on_a_gpu(protocol):
     kind = type("Array", (), {protocol: offer, "__module__": "jaxlib._jax"})
     message = (
         r"must be an array of PyTorch or CuPy where it is on a GPU, not jaxlib\._jax\.Array; "
-        r"torch\.from_dlpack"
+        r"give torch\.from_dlpack"
     )
     refused(TypeError, rf"x {message}\(x\)", kind())
     refused(TypeError, rf"alpha {message}\(alpha\)", numbers((3, 4), "float32"), kind())

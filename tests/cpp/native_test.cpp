@@ -138,7 +138,8 @@ void check_errors() {
   check_throws<std::invalid_argument>(
       [&] { call({std::int64_t{1} << 40, std::int64_t{1} << 40, 1}, 0); },
       "has more than 2^63 - 1 elements", "huge");
-  check_throws<std::invalid_argument>([&] { call({1, 1, 1}, -2); }, "num_threads is -2",
+  check_throws<std::invalid_argument>([&] { call({1, 1, 1}, -2); },
+                                      "num_threads must be positive, or 0 for the default, not -2",
                                       "num_threads");
   check(value == -1, "nothing is written on an error");
   call({0, std::int64_t{1} << 62, std::int64_t{1} << 62}, 0);

@@ -87,7 +87,7 @@ class Host(Place):
         return _operand(np.empty_like(x.array), "the result")
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Operand:
-        """Return a new array in C order."""
+        """Return a new vector, or an array without dimensions."""
         return _operand(np.empty(shape, dtype), "the result")
 
     def zeros_like(self, x: Operand) -> Operand:

@@ -120,7 +120,7 @@ class Place(ABC):
 
     @abstractmethod
     def empty(self, shape: tuple[int, ...], dtype: str) -> Operand:
-        """Return a new array in C order."""
+        """Return a new vector, or an array without dimensions."""
 
     @abstractmethod
     def assign(self, target: Operand, source: Operand) -> None:

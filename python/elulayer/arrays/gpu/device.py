@@ -49,8 +49,8 @@ def find_device(arrays: Mapping[str, Any]) -> tuple[int, Library] | None:
             if library is None and _is_on_gpu(value):
                 raise TypeError(
                     f"{name} must be an array of PyTorch or CuPy where it is on a GPU, not "
-                    f"{kind_of(value)}; torch.from_dlpack({name}) or cupy.from_dlpack({name}) "
-                    "is taken"
+                    f"{kind_of(value)}; give torch.from_dlpack({name}) or "
+                    f"cupy.from_dlpack({name})"
                 )
         if value is not None and not isinstance(value, (int, float, np.generic)):
             elsewhere.append((name, value))
@@ -184,13 +184,10 @@ class Device(Place):
         )
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Operand:
-        """Return a new array in C order."""
+        """Return a new vector, or an array without dimensions."""
         array = self._library.empty(shape, dtype, self._device)
         size = ITEM_SIZES[dtype]
-        steps = [size]
-        for extent in reversed(shape[1:]):
-            steps.append(steps[-1] * extent)
-        layout = Layout(shape, tuple(reversed(steps[: len(shape)])), size)
+        layout = Layout(shape, (size,) * len(shape), size)  # of a vector, or a scalar
         return Operand("the result", array, dtype, layout, True, self._library.address_of(array))
 
     def assign(self, target: Operand, source: Operand) -> None:

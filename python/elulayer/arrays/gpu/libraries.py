@@ -9,7 +9,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from ..layout import Layout
@@ -100,19 +100,17 @@ class _Torch(Library):
         if array.requires_grad:
             raise TypeError(
                 f"{name} must not require a gradient, as the result is no part of a graph for "
-                f"automatic differentiation; {name}.detach() is taken"
+                f"automatic differentiation; give {name}.detach()"
             )
         if array.is_neg():
             raise ValueError(
                 f"{name} must not be a view that negates its elements when they are read; "
-                f"{name}.resolve_neg() is taken"
+                f"give {name}.resolve_neg()"
             )
 
     def describe(self, array: Any) -> tuple[str, Layout, int]:
-        size = array.element_size()
-        strides = tuple([step * size for step in array.stride()])
-        dtype = _dtype_name(array.dtype)
-        return dtype, Layout(tuple(array.shape), strides, size), array.data_ptr()
+        dtype, layout = _describe(array.dtype, array.shape, array.stride(), array.element_size())
+        return dtype, layout, array.data_ptr()
 
     def address_of(self, array: Any) -> int:
         return int(array.data_ptr())
@@ -155,9 +153,13 @@ class _Torch(Library):
             self.module.autograd.graph.increment_version(array)
 
 
-@cache
-def _dtype_name(dtype: Any) -> str:
-    return str(dtype).removeprefix("torch.")
+@lru_cache(maxsize=1024)
+def _describe(
+    dtype: Any, shape: tuple[int, ...], steps: tuple[int, ...], size: int
+) -> tuple[str, Layout]:
+    """Return a dtype's name, and the layout of strides that are counted in elements."""
+    strides = tuple(step * size for step in steps)
+    return str(dtype).removeprefix("torch."), Layout(tuple(shape), strides, size)
 
 
 class _Handle:
