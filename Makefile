@@ -42,7 +42,8 @@ test: $(VENV)/.installed-test
 # The package built in another way, in a folder of its own (CMake would keep the flags), and the tests
 # of the functions on arrays: $(call test_core,name,CMake's definitions,the tests' environment).
 CORE_TESTS := tests/layers/test_channels.py $(addprefix tests/arrays/test_,accuracy.py arguments.py backward.py \
-                backward_from_output.py dispatch.py double_backward.py forward.py half.py layouts.py memory_modes.py reproducibility.py)
+                backward_from_output.py dispatch.py double_backward.py forward.py half.py layouts.py memory_modes.py other_arguments.py \
+                reproducibility.py)
 define test_core
 	SKBUILD_BUILD_DIR=build/$(1)-python/objects \
 	  SKBUILD_CMAKE_DEFINE="$(2);ELULAYER_CUDA=OFF;ELULAYER_WERROR=$(if $(WERROR),ON,OFF)" \
