@@ -371,9 +371,6 @@ def test_dtypes_are_not_mixed(dtype):
 
 
 def test_a_wrong_out_names_both_dtypes(dtype):
-    def name(d):
-        return "bfloat16" if d == bfloat16 else f"({np.dtype(d)}|{np.dtype(d).str})"
-
     x = X.astype(dtype)
     for other in {np.float16, bfloat16, np.float32} - {dtype}:
         message = f"out must have dtype {np.dtype(dtype)}, as the result, not {np.dtype(other)}"

@@ -121,7 +121,7 @@ def prepare(
                 f"on axis {axis} of {name}, whose shape is {x.layout.shape}, not shape "
                 f"{a.layout.shape}"
             )
-        rows = x.layout.rows(axis)
+        rows = x.layout.rows[axis]
 
     # 5. The result: in out itself if that has x's layout, and is an input's memory or no memory
     # of an input.

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
-from .layout import Layout
+from .layout import layout_of
 from .place import (
     ITEM_SIZES,
     Operand,
@@ -134,7 +134,7 @@ def _as_array(value: Any, name: str) -> _Array:
 
 
 def _operand(array: _Array, name: str) -> Operand:
-    layout = Layout(array.shape, array.strides, array.itemsize)
+    layout = layout_of(array.shape, array.strides, array.itemsize)
     dtype = _NAMES.get(array.dtype) or str(array.dtype)
     return Operand(name, array, dtype, layout, array.flags.aligned)
 
@@ -143,5 +143,5 @@ def _bits(operand: Operand) -> _Array:
     """Return a dense array's memory as the kernels take it: in C order, bfloat16 as uint16."""
     array: _Array = operand.array
     if not operand.layout.is_c_order:
-        array = array.transpose(operand.layout.axes())
+        array = array.transpose(operand.layout.axes)
     return array.view(np.uint16) if operand.dtype == "bfloat16" else array

@@ -64,8 +64,8 @@ class Operand:
 
     def overlaps(self, other: Operand) -> bool:
         """Whether two arrays may have memory in common."""
-        begin, end = self.layout.span()
-        other_begin, other_end = other.layout.span()
+        begin, end = self.layout.span
+        other_begin, other_end = other.layout.span
         distance = other.address - self.address
         return begin < distance + other_end and distance + other_begin < end
 

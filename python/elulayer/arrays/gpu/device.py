@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..layout import Layout
+from ..layout import layout_of
 from ..place import (
     ITEM_SIZES,
     Operand,
@@ -156,7 +156,7 @@ class Device(Place):
                     f"{self.where}, not {kind_of(value)}"
                 )
             check_range(value, name, dtype)
-            return Operand(name, float(value), dtype, Layout((), (), 1), True, 0)
+            return Operand(name, float(value), dtype, layout_of((), (), 1), True, 0)
         return self.read(value, name)
 
     def check_positive(self, alpha: Operand) -> None:
@@ -187,7 +187,7 @@ class Device(Place):
         """Return a new vector, or an array without dimensions."""
         array = self._library.empty(shape, dtype, self._device)
         size = ITEM_SIZES[dtype]
-        layout = Layout(shape, (size,) * len(shape), size)  # of a vector, or a scalar
+        layout = layout_of(shape, (size,) * len(shape), size)  # of a vector, or a scalar
         return Operand("the result", array, dtype, layout, True, self._library.address_of(array))
 
     def assign(self, target: Operand, source: Operand) -> None:

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache, lru_cache
 from typing import Any
 
-from ..layout import Layout
+from ..layout import Layout, layout_of
 
 # CUDA's handle of the default stream of a process; 0 stands for it too.
 DEFAULT_STREAM = 1
@@ -159,7 +159,7 @@ def _describe(
 ) -> tuple[str, Layout]:
     """Return a dtype's name, and the layout of strides that are counted in elements."""
     strides = tuple(step * size for step in steps)
-    return str(dtype).removeprefix("torch."), Layout(tuple(shape), strides, size)
+    return str(dtype).removeprefix("torch."), layout_of(tuple(shape), strides, size)
 
 
 class _Handle:
@@ -180,7 +180,7 @@ class _CuPy(Library):
 
     def describe(self, array: Any) -> tuple[str, Layout, int]:
         dtype = array.dtype
-        layout = Layout(array.shape, array.strides, array.itemsize)
+        layout = layout_of(array.shape, array.strides, array.itemsize)
         return dtype.name if dtype.isnative else dtype.str, layout, array.data.ptr
 
     def address_of(self, array: Any) -> int:
