@@ -141,7 +141,7 @@ void register_functions(py::module_& m) {
 }  // namespace elulayer::bindings
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
-  m.doc() = "The native kernels; elulayer.functional is their public face.";
+  m.doc() = "The native kernels; elulayer.arrays is their public face.";
   m.attr("__version__") = ELULAYER_VERSION;
   elulayer::bindings::register_functions(m);
   elulayer::bindings::register_plain_functions(m);

@@ -48,7 +48,8 @@ void forward(const Tile& tile, Store store, const S* x, const Arithmetic<S>* alp
     runs.for_each_channel(
         [&](int64_t c) { short_alphas = short_alphas && is_short_forward_alpha(alpha[c]); });
     runs.template fill<T>(alphas, [&](int64_t c) { return alpha[c]; });
-    runs.for_each_run([&](int64_t at, int n) ELULAYER_INLINE {
+    // Short beside the call that g++ would make of it, because of its arrays.
+    runs.for_each_run([&](int64_t at, int n) __attribute__((always_inline)) {
       alignas(64) T x_buffer[max_run<T>];
       alignas(64) T z_buffer[max_run<T>];
       const T* const from = read(x + at, x_buffer, n);

@@ -16,10 +16,6 @@
 // Aligned, so that its time does not depend on what lies before it.
 #define ELULAYER_LOOP __attribute__((noinline, aligned(64)))
 
-// For what is called for each run and is short beside the call, but has arrays, for which g++
-// leaves it a function of its own.
-#define ELULAYER_INLINE __attribute__((always_inline))
-
 namespace elulayer::cpu {
 namespace {
 

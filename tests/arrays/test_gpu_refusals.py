@@ -85,13 +85,36 @@ def test_out_must_fit(library):
     host = numbers((4, 4), "float32")
     x = library.array(host)
     turned = library.array(np.asfortranarray(host))
-    message = r"out must have the strides of x, \(16, 4\) bytes, in place of \(4, 16\)"
+    message = r"out must have the strides of x, \(16, 4\) bytes, not \(4, 16\)"
     refused(ValueError, message, x, 1.0, out=turned)
     if isinstance(library, Emulated):
         memory = np.frombuffer(bytearray(80), np.uint8)
         out = library.array(host)
         out.host = memory[1:65].view(np.float32).reshape(4, 4)
         refused(ValueError, "out must begin at a multiple of 4 bytes", x, 1.0, out=out)
+
+
+def test_a_refused_out_counts_as_unwritten(gpu):
+    """As autograd sees it."""
+    library = Emulated(gpu, "torch")
+    x = library.array(numbers((3, 4), "float32"))
+    out = library.array(numbers((3, 4), "float32"))
+    refused(ValueError, "alpha must be in the range of float32", x, 1e39, out=out)
+    refused(ValueError, "out must have shape", library.array(numbers((4,), "float32")), out=out)
+    turned = library.array(np.asfortranarray(numbers((3, 4), "float32")))
+    refused(ValueError, "out must have the strides of x", turned, out=out)
+    assert out._version == 0
+
+
+def test_what_is_no_array_of_its_library(gpu):
+    """Such as a dtype or a device."""
+    x = numbers((3, 4), "float32")
+    for library in ("torch", "cupy"):
+        kind = type("dtype", (), {"__module__": library})
+        refused(TypeError, "x must have dtype float32, .*, not object", kind())
+        refused(TypeError, "alpha must be Python numbers or have dtype", x, kind())
+        on_gpu = Emulated(gpu, library).array(x)
+        refused(TypeError, f"alpha must be of {library} on CUDA device 0", on_gpu, kind())
 
 
 def test_unreadable_arrays(gpu):

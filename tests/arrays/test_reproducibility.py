@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 import elulayer as el
+from shared.inputs import in_memory_order
 
 DTYPES = {
     dtype.__name__: dtype for dtype in (np.float32, np.float64, np.float16, ml_dtypes.bfloat16)
@@ -60,11 +61,6 @@ def assert_same_bits(array, expected, what):
 
 
 # Arrangements in memory --------------------------------------------------------------------------
-
-
-def in_memory_order(array, order):
-    """A copy of `array` whose axes lie in memory in the given order, slowest first."""
-    return np.ascontiguousarray(array.transpose(order)).transpose(np.argsort(order))
 
 
 def at_offset(array, offset):

@@ -11,6 +11,7 @@ import pytest
 import elulayer as el
 
 README = Path(__file__).parents[2] / "README.md"
+PLACES = ("bench", "cpp", "docs")
 
 
 @pytest.mark.skipif(not README.exists(), reason="the README is not beside the tests")
@@ -54,6 +55,16 @@ def test_the_index_has_every_public_name_where_it_is():
 
 
 @pytest.mark.skipif(not README.exists(), reason="the README is not beside the tests")
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\(([^)#:]+)\)", README.read_text()):
-        assert (README.parent / target).exists(), target
+def test_links_and_paths_lead_somewhere():
+    """In all documents: from the document, the root, or where a reader would look for code."""
+    root = README.parent
+    bases = [root, root / "cpp", root / "cpp/include", root / "python/elulayer"]
+    made = {"raw/", "build/gpu/"}  # by the benchmarks
+    for document in [*root.glob("*.md"), *(p for d in PLACES for p in (root / d).rglob("*.md"))]:
+        text = document.read_text()
+        for target in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+        for path in set(re.findall(r"`([\w.-]+/[\w./-]*)`", text)) - made:
+            assert any((base / path).exists() for base in [document.parent, *bases]), (
+                f"{document.name}: {path}"
+            )

@@ -102,6 +102,25 @@ def test_of_overlapping_calls_the_last_one_gives_blas_its_threads_back():
     assert not process.blas_has_one_thread()
 
 
+def test_a_limit_that_cannot_be_set_or_lifted_leaves_the_next_call_alone(monkeypatch):
+    def broken():
+        raise OSError("no BLAS")
+
+    before = blas_threads()
+    with monkeypatch.context() as patch:
+        patch.setattr(process, "_limit_blas", broken)
+        with pytest.raises(OSError, match="no BLAS"), process.one_blas_thread():
+            pass
+        patch.setattr(process, "_limit_blas", lambda: SimpleNamespace(restore_original_limits=broken))
+        with pytest.raises(OSError, match="no BLAS"), process.one_blas_thread():
+            pass
+    with process.one_blas_thread():
+        assert process.blas_has_one_thread()
+        assert set(blas_threads()) <= {1}
+    assert blas_threads() == before
+    assert not process.blas_has_one_thread()
+
+
 def test_trainings_side_by_side_have_the_bits_of_one_after_the_other(three_threads):
     """The second one begins when the first has begun, and ends when the first has ended."""
     before = blas_threads()

@@ -53,18 +53,18 @@ class _OneBlasThread:
 
     def enter(self) -> None:
         with self._lock:
-            self._calls += 1
-            if self._calls == 1:
+            if self._calls == 0:
                 self._limit = _limit_blas()
+            self._calls += 1
 
     def leave(self) -> None:
         with self._lock:
             self._calls -= 1
             if self._calls == 0 and self._limit is not None:
+                limit, self._limit = self._limit, None
                 _release_control(force=True)  # the call that began may have been another thread's
-                self._limit.restore_original_limits()
+                limit.restore_original_limits()
                 _release_control(force=False)
-                self._limit = None
 
     @property
     def holds(self) -> bool:
@@ -81,7 +81,7 @@ def _limit_blas() -> Any:
     if controller is None:
         return None
     limit = controller.limit(limits=1)
-    if any(library["num_threads"] != 1 for library in controller.info()):
+    if any(library["num_threads"] not in (1, None) for library in controller.info()):
         limit.restore_original_limits()
         return None
     return limit

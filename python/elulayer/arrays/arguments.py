@@ -113,7 +113,7 @@ def prepare(
     # 4. The channels: one alpha for all, or one for each on the axis.
     rows = (1, 1, x.layout.size)
     if a.layout.shape:
-        axis = _check_axis(axis, x)
+        axis = _check_axis(axis, len(x.layout.shape), name)
         channels = x.layout.shape[axis]
         if a.layout.shape != (channels,):
             raise ValueError(
@@ -160,9 +160,8 @@ def check_like(other: Operand, dtype: str, shape: tuple[int, ...], name: str) ->
         )
 
 
-def _check_axis(axis: Any, x: Operand) -> int:
+def _check_axis(axis: Any, ndim: int, name: str) -> int:
     """Return the axis, counted from the first one."""
-    ndim = len(x.layout.shape)
     try:
         if isinstance(axis, bool):
             raise TypeError
@@ -171,7 +170,7 @@ def _check_axis(axis: Any, x: Operand) -> int:
         raise TypeError(f"axis must be an integer, not {kind_of(axis)} {axis!r}") from None
     if not -ndim <= number < ndim:
         raise ValueError(
-            f"axis must be from {-ndim} to {ndim - 1}, as {x.name} has {ndim} dimensions, "
+            f"axis must be from {-ndim} to {ndim - 1}, as {name} has {ndim} dimensions, "
             f"not {number}"
         )
     return number % ndim
@@ -181,10 +180,7 @@ def _problem(out: Operand, inputs: list[Operand], alpha: Operand) -> str:
     """Return why a kernel cannot write to `out`, as an error goes on after "out must"."""
     x = inputs[0]
     if not out.layout.matches(x.layout):
-        return (
-            f"have the strides of {x.name}, {x.layout.strides} bytes, in place of "
-            f"{out.layout.strides}"
-        )
+        return f"have the strides of {x.name}, {x.layout.strides} bytes, not {out.layout.strides}"
     if not out.is_aligned:
         return f"begin at a multiple of {x.layout.itemsize} bytes, not at {out.address:#x}"
     for other in inputs:

@@ -1,7 +1,7 @@
 """The exponential linear unit and its gradients as functions of arrays.
 
-Here are the defaults; the checks are in ``_arguments.py``, the loops in C++
-(``cpp/cpu/kernels.cpp``). Arrays on a GPU go to ``_gpu/``.
+Here are the defaults; the checks are in ``arguments.py``, the loops in C++
+(``cpp/cpu/kernels.cpp``). Arrays on a GPU go to ``gpu/``.
 """
 
 from __future__ import annotations
@@ -350,21 +350,21 @@ def elu_double_backward(
     """
     arrays = {"x": x, "grad": grad} | ({} if grad_dx is None else {"grad_dx": grad_dx})
     everything = {**arrays, "alpha": alpha, "grad_dalpha": grad_dalpha}
-    with choose_place(everything, num_threads, None) as place:
-        if not isinstance(place, Host):
-            raise TypeError(
-                f"elu_double_backward must be given arrays in host memory, not {place.where}"
-            )
-        call = prepare(place, arrays, alpha, axis)
-        x_, grad_, *given = call.inputs
-        v = given[0] if given else place.zeros_like(x_)
-        a = call.alpha
-        w = place.zeros_like(a)
-        if grad_dalpha is not None:
-            w = vector(place, grad_dalpha, "grad_dalpha", a.dtype)
-            check_like(w, a.dtype, a.layout.shape, "alpha")
-        dgrad, dalpha = place.empty_like(x_), place.empty(a.layout.shape, a.dtype)
-        place.compute(
-            "elu_double_backward", [v, w, grad_, x_], a, [dgrad, call.target, dalpha], call.rows
+    place = choose_place(everything, num_threads, None)
+    if not isinstance(place, Host):
+        raise TypeError(
+            f"elu_double_backward must be given arrays in host memory, not {place.where}"
         )
-        return dgrad.array, call.finish(place), place.given_back(dalpha)
+    call = prepare(place, arrays, alpha, axis)
+    x_, grad_, *given = call.inputs
+    v = given[0] if given else place.zeros_like(x_)
+    a = call.alpha
+    w = place.zeros_like(a)
+    if grad_dalpha is not None:
+        w = vector(place, grad_dalpha, "grad_dalpha", a.dtype)
+        check_like(w, a.dtype, a.layout.shape, "alpha")
+    dgrad, dalpha = place.empty_like(x_), place.empty(a.layout.shape, a.dtype)
+    place.compute(
+        "elu_double_backward", [v, w, grad_, x_], a, [dgrad, call.target, dalpha], call.rows
+    )
+    return dgrad.array, call.finish(place), place.given_back(dalpha)

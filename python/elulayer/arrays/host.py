@@ -124,7 +124,8 @@ def _as_array(value: Any, name: str) -> _Array:
     try:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError, BufferError) as error:
-        raise TypeError(f"{name} must be an array, not {kind_of(value)}: {error}") from error
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{name} must be an array, not {kind_of(value)}: {error}") from error
     if not array.dtype.isnative and array.dtype.newbyteorder("=").name in ITEM_SIZES:
         raise TypeError(
             f"{name} must be in this machine's byte order, not of dtype {array.dtype.str!r}; "

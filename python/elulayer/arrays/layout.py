@@ -75,9 +75,7 @@ class Layout:
 
     @cached_property
     def span(self) -> tuple[int, int]:
-        """Where an array's bytes begin and end, seen from its first element."""
-        if self.size == 0:
-            return 0, 0
+        """Where the bytes of an array that has some begin and end, from its first element."""
         reach = [(n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True)]
         return sum(min(r, 0) for r in reach), sum(max(r, 0) for r in reach) + self.itemsize
 

@@ -64,6 +64,8 @@ class Operand:
 
     def overlaps(self, other: Operand) -> bool:
         """Whether two arrays may have memory in common."""
+        if not self.layout.size or not other.layout.size:
+            return False
         begin, end = self.layout.span
         other_begin, other_end = other.layout.span
         distance = other.address - self.address

@@ -144,7 +144,7 @@ class Case:
         return Z
 
     def contract(self, check: Callable[..., T], *arguments: Any) -> T:
-        """Call a check of `layers._contract`; what it raises is the layer's failure."""
+        """Call a check of `layers.contract`; what it raises is the layer's failure."""
         try:
             return check(0, *arguments)
         except (TypeError, ValueError) as error:

@@ -100,11 +100,12 @@ class Device(Place):
     def __init__(self, device: int, library: Library, stream: Any, name: str) -> None:
         self._device = device
         self._library = library
-        self._extension = usable(name)
+        self._name = name
         self._current = library.current_stream(device)
         self._stream = self._current if stream is None else stream_handle(stream, device)
         self._given: list[Any] = []
         self._out: Any = None
+        self._computed = False
         self._context: AbstractContextManager[Any] | None = None
 
     @property
@@ -113,6 +114,7 @@ class Device(Place):
         return f"on CUDA device {self._device}"
 
     def __enter__(self) -> Place:
+        self._extension = usable(self._name)
         if self._stream != self._current or not self._library.is_current(self._device):
             self._context = self._library.using(self._device, self._stream)
             if self._stream != self._current:
@@ -123,7 +125,7 @@ class Device(Place):
     def __exit__(self, *error: Any) -> None:
         if self._context is not None:
             self._context.__exit__(*error)
-        if self._out is not None:
+        if self._computed and self._out is not None:
             self._library.written(self._out)
         if self._stream != self._current:
             for array in self._given:
@@ -172,7 +174,8 @@ class Device(Place):
 
     def dense(self, operand: Operand) -> Operand:
         """Return a dense copy."""
-        return self._operand(self._library.dense(operand.array), operand.name)
+        copy = self._library.dense(operand.array)
+        return self._operand(copy, f"the dense copy of {operand.name}")
 
     def empty_like(self, x: Operand) -> Operand:
         """Return a new array of dense x's dtype and layout."""
@@ -209,6 +212,7 @@ class Device(Place):
             size = self._extension.workspace_bytes(dtype, *rows)
             workspace = self.empty((-(-size // 8),), "float64")  # lives until the work is queued
             addresses.append(workspace.address)
+        self._computed = True
         getattr(self._extension, kernel)(
             dtype,
             *(operand.address for operand in inputs),

@@ -36,7 +36,7 @@ class Library(ABC):
 
     @abstractmethod
     def device_of(self, array: Any) -> int | None:
-        """Return the number of the CUDA device that an array is on, None for host memory."""
+        """Return the CUDA device that an array is on; None for host memory, and for no array."""
 
     def check(self, array: Any, name: str) -> None:
         """Refuse an array that is not what its memory holds."""
@@ -94,7 +94,7 @@ class _Torch(Library):
     name = "torch"
 
     def device_of(self, array: Any) -> int | None:
-        return int(array.get_device()) if array.is_cuda else None
+        return int(array.get_device()) if getattr(array, "is_cuda", False) else None
 
     def check(self, array: Any, name: str) -> None:
         if array.requires_grad:
@@ -176,7 +176,7 @@ class _CuPy(Library):
     name = "cupy"
 
     def device_of(self, array: Any) -> int | None:
-        return int(array.device.id)
+        return int(array.device.id) if isinstance(array, self.module.ndarray) else None
 
     def describe(self, array: Any) -> tuple[str, Layout, int]:
         dtype = array.dtype
