@@ -111,7 +111,9 @@ def test_a_limit_that_cannot_be_set_or_lifted_leaves_the_next_call_alone(monkeyp
         patch.setattr(process, "_limit_blas", broken)
         with pytest.raises(OSError, match="no BLAS"), process.one_blas_thread():
             pass
-        patch.setattr(process, "_limit_blas", lambda: SimpleNamespace(restore_original_limits=broken))
+        patch.setattr(
+            process, "_limit_blas", lambda: SimpleNamespace(restore_original_limits=broken)
+        )
         with pytest.raises(OSError, match="no BLAS"), process.one_blas_thread():
             pass
     with process.one_blas_thread():
