@@ -276,7 +276,7 @@ def test_convolution_errors():
     with pytest.raises(RuntimeError, match="no weights yet"):
         layer.predict(X)
     with pytest.raises(
-        ValueError, match=r"input of .* must have shape \(N, C, H, W\), not \('N', 5\)"
+        ValueError, match=r"input of .* must have shape \(N, C, H, W\), not \(N, 5\)"
     ):
         layer.initialize((5,), np.random.default_rng(0))
     initialized(layer, X)

@@ -162,7 +162,7 @@ def test_errors_name_the_layer():
     with pytest.raises(
         ValueError,
         match=r"layers\[3\] \(ELULayer 'narrow'\): forward raised ValueError for input of shape "
-        r"\('N', 20, 24, 24\): .* must have 10 channels",
+        r"\(N, 20, 24, 24\): .* must have 10 channels",
     ):
         analyze_network(layers)
     with pytest.raises(ValueError, match=r"layers\[1\] \(Convolution2DLayer\): initialize raised"):

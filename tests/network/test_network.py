@@ -76,7 +76,7 @@ def test_methods_and_learnables_are_checked():
 def test_initialize_checks_the_output():
     layers = small_layers()
     del layers[1:3]
-    with pytest.raises(ValueError, match=r"must be probabilities of shape \(N, K\), not \('N', "):
+    with pytest.raises(ValueError, match=r"must be probabilities of shape \(N, K\), not \(N, "):
         el.Network(layers).initialize()
 
 
@@ -135,7 +135,7 @@ def test_what_a_layer_raises_names_the_layer():
 
 def test_prediction_errors():
     network = ready()
-    with pytest.raises(ValueError, match=r"X must have shape \('N', 1, 6, 6\), not \(1, 6, 6\)"):
+    with pytest.raises(ValueError, match=r"X must have shape \(N, 1, 6, 6\), not \(1, 6, 6\)"):
         network.predict(images()[0])
     with pytest.raises(TypeError, match="real numbers, not dtype complex64"):
         network.predict(images().astype(np.complex64))

@@ -15,7 +15,7 @@ PLACES = ("bench", "cpp", "docs")
 
 
 @pytest.mark.skipif(not README.exists(), reason="the README is not beside the tests")
-def test_python_examples(monkeypatch, tmp_path):
+def test_python_examples(monkeypatch, tmp_path, capsys):
     """On fewer images and epochs than the README's, so that it takes a second."""
     monkeypatch.chdir(tmp_path)  # some write files
     load_digits = el.data.load_digits
@@ -30,6 +30,7 @@ def test_python_examples(monkeypatch, tmp_path):
             continue
         exec(compile(block, str(README), "exec"), names)
 
+    assert "16 passed, 0 failed" in capsys.readouterr().out  # of the layer of one's own
     assert names["accuracy"] > 0.7
     x, alpha, dalpha = names["x"], names["alpha"], names["dalpha"]
     expected = (np.where(x > 0, 0, np.expm1(x.astype(float))) * names["grad"]).sum(axis=(0, 2, 3))
@@ -37,7 +38,7 @@ def test_python_examples(monkeypatch, tmp_path):
     assert names["dX"].shape == x.shape
     assert alpha.shape == (20,)
 
-    own = names["LeakyReLULayer"]()
+    own = names["MyLeakyReLULayer"]()
     layers = [own if isinstance(layer, el.ELULayer) else layer for layer in names["layers"]]
     network, info = el.train_network(names["X_train"], names["Y_train"], layers, quick("sgdm"))
     assert info.loss[-1] < info.loss[0]

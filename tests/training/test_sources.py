@@ -144,7 +144,7 @@ def test_training_makes_no_copy_of_the_set(monkeypatch):
             ValueError,
             "a batch must hold 2 labels, .*, not 1",
         ),
-        ([(np.zeros((2, 1, 8, 7)), [0, 1])], None, ValueError, r"must have shape \('N', 1, 8, 8\)"),
+        ([(np.zeros((2, 1, 8, 7)), [0, 1])], None, ValueError, r"must have shape \(N, 1, 8, 8\)"),
         ([(np.full((1, 1, 8, 8), np.nan), [0])], None, ValueError, "NaN or infinity"),
     ],
 )

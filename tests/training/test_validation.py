@@ -57,7 +57,7 @@ def test_validation_data_may_be_batches():
     three = options(validation_data=(Xv[:, :, :5], Yv))
     with pytest.raises(
         ValueError,
-        match=r"validation_data: X must have shape \('N', 1, 8, 8\), not \(30, 1, 5, 8\)",
+        match=r"validation_data: X must have shape \(N, 1, 8, 8\), not \(30, 1, 5, 8\)",
     ):
         el.train_network(X, Y, small_layers(), three)
     with pytest.raises(ValueError, match=r"labels of the classes .*, not the label 7"):

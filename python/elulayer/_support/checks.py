@@ -45,6 +45,11 @@ def size_pair(what: str, value: Any) -> tuple[int, int]:
     return integer(what, pair[0]), integer(what, pair[1])
 
 
+def batch_shape(shape: tuple[int, ...]) -> str:
+    """Return the shape of a batch of arrays of this shape, as messages have it: (N, 3, 8, 8)."""
+    return f"(N, {', '.join(map(str, shape))})"
+
+
 def choice(what: str, value: Any, choices: tuple[str, ...]) -> str:
     """Return `value` if it is one of `choices`, or raise an error that lists them."""
     if not isinstance(value, str) or value not in choices:

@@ -65,7 +65,7 @@ def choose_place(arrays: Mapping[str, Any], num_threads: Any, stream: Any) -> Pl
     if isinstance(num_threads, bool) or not isinstance(num_threads, (int, np.integer)):
         raise TypeError(f"num_threads must be None or a positive integer, not {num_threads!r}")
     if not 1 <= num_threads < 2**31:
-        raise ValueError(f"num_threads must be None or a positive integer, not {num_threads}")
+        raise ValueError(f"num_threads must be None or from 1 to {2**31 - 1}, not {num_threads}")
     return Host(int(num_threads))
 
 
@@ -170,8 +170,7 @@ def _check_axis(axis: Any, ndim: int, name: str) -> int:
         raise TypeError(f"axis must be an integer, not {kind_of(axis)} {axis!r}") from None
     if not -ndim <= number < ndim:
         raise ValueError(
-            f"axis must be from {-ndim} to {ndim - 1}, as {name} has {ndim} dimensions, "
-            f"not {number}"
+            f"axis must be from {-ndim} to {ndim - 1}, not {number}: {name} has {ndim} dimensions"
         )
     return number % ndim
 

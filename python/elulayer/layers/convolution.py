@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from .._support.checks import integer, size_pair
+from .._support.checks import batch_shape, integer, size_pair
 from .._support.parallel import in_parallel
 from .._support.typing import FloatArray
 from .base import Layer
@@ -80,7 +80,7 @@ class Convolution2DLayer(Layer):
         if len(input_shape) != 3:
             raise ValueError(
                 "the input of Convolution2DLayer must have shape (N, C, H, W), not "
-                f"{('N', *input_shape)}"
+                f"{batch_shape(input_shape)}"
             )
         if self.weights is None:
             shape = (self.num_filters, input_shape[0], *self.filter_size)

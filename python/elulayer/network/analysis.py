@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .._support.checks import integer
+from .._support.checks import batch_shape, integer
 from .._support.typing import AnyArray, FloatArray
 from ..layers import ImageInputLayer, Layer
 from ..layers.contract import (
@@ -246,7 +246,7 @@ def _forward(index: int, layer: Layer, X: FloatArray) -> tuple[FloatArray, Any]:
 def _error(index: int, layer: Layer, X: FloatArray, method: str, error: Exception) -> ValueError:
     return ValueError(
         f"{label(index, layer)}: {method} raised {type(error).__name__} for input of shape "
-        f"{('N', *X.shape[1:])}: {error}"
+        f"{batch_shape(X.shape[1:])}: {error}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from .._support.checks import batch_shape
 from .._support.typing import AnyArray, FloatArray
 
 _CHUNK = 1024
@@ -33,7 +34,9 @@ class Images:
             raise TypeError("X must not be a masked array, whose mask would be ignored: fill it")
         self._array: AnyArray = np.asarray(X)
         if self._array.ndim != 4 or self._array.shape[1:] != image_shape:
-            raise ValueError(f"X must have shape {('N', *image_shape)}, not {self._array.shape}")
+            raise ValueError(
+                f"X must have shape {batch_shape(image_shape)}, not {self._array.shape}"
+            )
         if self._array.dtype.kind not in "fiub":
             raise TypeError(f"X must hold real numbers, not dtype {self._array.dtype}")
         if self._array.dtype.kind == "f":

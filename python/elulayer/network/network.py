@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._support.checks import integer
+from .._support.checks import batch_shape, integer
 from .._support.process import one_blas_thread
 from .._support.typing import AnyArray, FloatArray
 from ..layers import ClassificationLayer, ImageInputLayer, Layer
@@ -105,7 +105,7 @@ class Network:
         if X.ndim != 2:
             raise ValueError(
                 f"the input of {label(len(self.layers) - 1, self.output_layer)} must be "
-                f"probabilities of shape (N, K), not {('N', *X.shape[1:])}"
+                f"probabilities of shape (N, K), not {batch_shape(X.shape[1:])}"
             )
 
     @property
