@@ -49,7 +49,7 @@ def test_errors_name_what_backward_starts_from(mode):
             f"for the 3 channels on axis 1 of {mode}, whose shape is (2, 3, 4)",
         ),
         ({"alpha": np.float64(1)}, TypeError, f"float32, the dtype of {mode}, not float64"),
-        ({"axis": 3, "alpha": A}, ValueError, f"as {mode} has 3 dimensions, not 3"),
+        ({"axis": 3, "alpha": A}, ValueError, f"not 3: {mode} has 3 dimensions"),
         ({"out": X[0]}, ValueError, "out must have shape (2, 3, 4), as the result, not (3, 4)"),
         (
             {"out": X.astype("f8")},
