@@ -236,9 +236,9 @@ def literal(value, kind):
 
 def header_coefficients(kind):
     text = HEADER.read_text(encoding="utf-8")
-    body = re.search(rf"{kind} remainder\({kind} t, {kind} t_squared\) {{(.*?)}}", text, re.S)
+    body = re.search(rf"struct Remainder<{kind}> {{(.*?)}};", text, re.S)
     if body is None:
-        raise SystemExit(f"{HEADER}: no function remainder({kind}, {kind})")
+        raise SystemExit(f"{HEADER}: no struct Remainder<{kind}>")
     literals = re.findall(r"-?0x1\.[0-9a-f]+p[-+]\d+f?", body[1])
     return [float.fromhex(text.rstrip("f")) for text in literals]
 

@@ -10,13 +10,16 @@
 namespace elulayer::batch_normalization {
 namespace {
 
-// Outer indices are taken together until they have about this many elements: a thread's task, and
-// a leaf of the sums, whose shape must not follow from the number of threads.
+// Outer indices are taken together until they have about this many elements, and each channel at
+// least that many, so that the sums take little memory: a thread's task, and a leaf of the sums,
+// whose shape must not follow from the number of threads.
 constexpr std::int64_t task_elements = 16384;
+constexpr std::int64_t min_channel_elements = 256;
 
 std::int64_t outers_of_task(Shape shape) {
-  return std::max<std::int64_t>(
-      1, task_elements / std::max<std::int64_t>(1, shape.channels * shape.inner));
+  const std::int64_t inner = std::max<std::int64_t>(1, shape.inner);
+  const std::int64_t row = inner * std::max<std::int64_t>(1, shape.channels);
+  return std::max((min_channel_elements + inner - 1) / inner, task_elements / row);
 }
 
 std::int64_t count_tasks(Shape shape) {

@@ -113,7 +113,6 @@ py::dict call_cpu_info() {
   result["reason"] = info.reason;
   result["openmp"] = info.openmp.empty() ? py::object(py::none()) : py::str(info.openmp);
   result["threads"] = info.threads;
-  result["last_level_cache"] = info.last_level_cache;
   return result;
 }
 

@@ -133,63 +133,12 @@ inline const Arithmetic<S>* read(const S* from, Arithmetic<S>* buffer, int n) {
 
 // Writing -----------------------------------------------------------------------------------------
 
-#if defined(__AVX512F__)
-constexpr int stream_bytes = 64;
-inline void stream(void* to, const void* from) {
-  _mm512_stream_si512(static_cast<__m512i*>(to), _mm512_loadu_si512(from));
-}
-#elif defined(__AVX__)
-constexpr int stream_bytes = 32;
-inline void stream(void* to, const void* from) {
-  _mm256_stream_si256(static_cast<__m256i*>(to),
-                      _mm256_loadu_si256(static_cast<const __m256i*>(from)));
-}
-#elif defined(__SSE2__)
-constexpr int stream_bytes = 16;
-inline void stream(void* to, const void* from) {
-  _mm_stream_si128(static_cast<__m128i*>(to), _mm_loadu_si128(static_cast<const __m128i*>(from)));
-}
-#else
-constexpr int stream_bytes = 16;
-inline void stream(void* to, const void* from) { __builtin_memcpy(to, from, stream_bytes); }
-#endif
-
-// Whole cache lines go past the caches; the lines that the run shares with its neighbours do not.
+// Where the loops write a run's results: the array itself, or `buffer` where that must not change
+// before the run is done.
 template <class S>
-inline void stream_run(const S* from, S* to, int n) {
-  constexpr int line = 64 / static_cast<int>(sizeof(S));
-  const int misaligned = static_cast<int>(reinterpret_cast<uintptr_t>(to) % 64 / sizeof(S));
-  const int head = misaligned == 0 ? 0 : line - misaligned;
-  int i = 0;
-  for (; i < head && i < n; ++i) {
-    to[i] = from[i];
-  }
-  for (; i + line <= n; i += line) {
-    for (int part = 0; part < line; part += stream_bytes / static_cast<int>(sizeof(S))) {
-      stream(to + i + part, from + i + part);
-    }
-  }
-  for (; i < n; ++i) {
-    to[i] = from[i];
-  }
-}
-
-// Streamed stores are ordered with others only by this.
-inline void finish_stores(Store store) {
-#if defined(__SSE2__)
-  if (store == Store::streamed) {
-    _mm_sfence();
-  }
-#else
-  static_cast<void>(store);
-#endif
-}
-
-// Where the loops write a run's results: the array itself if that is allowed, or `buffer`.
-template <class S>
-inline Arithmetic<S>* target(S* to, Arithmetic<S>* buffer, Store store) {
+inline Arithmetic<S>* target(S* to, Arithmetic<S>* buffer, bool is_input) {
   if constexpr (is_arithmetic<S>) {
-    return store == Store::direct ? to : buffer;
+    return is_input ? buffer : to;
   } else {
     return buffer;
   }
@@ -197,19 +146,11 @@ inline Arithmetic<S>* target(S* to, Arithmetic<S>* buffer, Store store) {
 
 // Brings the n results of a run from their target to the array.
 template <class S>
-inline void write(const Arithmetic<S>* from, S* to, int n, Store store) {
-  if constexpr (is_arithmetic<S>) {
-    if (store == Store::streamed) {
-      stream_run(from, to, n);
-    } else if (from != to) {
-      __builtin_memcpy(to, from, static_cast<size_t>(n) * sizeof(S));
-    }
-  } else if (store == Store::streamed) {
-    S rounded[max_run<Arithmetic<S>>];
-    convert(from, rounded, n);
-    stream_run(rounded, to, n);
-  } else {
+inline void write(const Arithmetic<S>* from, S* to, int n) {
+  if constexpr (!is_arithmetic<S>) {
     convert(from, to, n);
+  } else if (from != to) {
+    __builtin_memcpy(to, from, static_cast<size_t>(n) * sizeof(S));
   }
 }
 

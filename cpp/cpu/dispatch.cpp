@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "cpu/cache.hpp"
 #include "cpu/threads.hpp"
 #include "elulayer/cpu_info.hpp"
 
@@ -147,7 +146,6 @@ CpuInfo cpu_info() {
   info.reason = cpu::choice().reason;
   info.openmp = cpu::openmp_runtime();
   info.threads = cpu::default_threads();
-  info.last_level_cache = cpu::last_level_cache();
   return info;
 }
 

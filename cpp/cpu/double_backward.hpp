@@ -17,10 +17,9 @@ namespace {
 template <class A>
 ELULAYER_LOOP void double_backward_block(double* v, double* grad, double* x, double* factor, A w,
                                          A alpha, int n) {
-  const Alpha<double> one = prepare_alpha(1.0);
 #pragma omp simd
   for (int i = 0; i < n; ++i) {
-    const SecondBackward result = elu_second_backward(v[i], w[i], grad[i], x[i], alpha[i], one);
+    const SecondBackward result = elu_second_backward(v[i], w[i], grad[i], x[i], alpha[i]);
     v[i] = result.dgrad;
     x[i] = result.dx;
     grad[i] = result.factor_grad;
@@ -37,8 +36,8 @@ void double_backward(const Tile& tile, const S* v, const Arithmetic<S>* w, const
     using Runs = decltype(runs);
     typename Runs::template Values<double> ws;
     typename Runs::template Values<double> alphas;
-    runs.template fill<double>(ws, [&](int64_t c) { return static_cast<double>(w[c]); });
-    runs.template fill<double>(alphas, [&](int64_t c) { return static_cast<double>(alpha[c]); });
+    runs.fill(ws, [&](int64_t c) { return static_cast<double>(w[c]); });
+    runs.fill(alphas, [&](int64_t c) { return static_cast<double>(alpha[c]); });
     Lanes<double, Runs::max_lanes> lanes;
     alignas(64) double v_run[max_run<T>];
     alignas(64) double grad_run[max_run<T>];

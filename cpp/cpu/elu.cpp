@@ -1,13 +1,11 @@
 // The native API: tiles on threads, then the partial sums of alpha's gradient in a fixed order.
 #include <algorithm>
 #include <cstddef>
-#include <initializer_list>
 #include <limits>
 #include <memory>
 #include <stdexcept>
 #include <string>
 
-#include "cpu/cache.hpp"
 #include "cpu/dispatch.hpp"
 #include "cpu/partition.hpp"
 #include "cpu/threads.hpp"
@@ -16,22 +14,6 @@
 
 namespace elulayer {
 namespace {
-
-// Streamed stores save the reading of the lines that are written, and lose them for a reader that
-// follows at once: they pay where the arrays are larger than the last level of cache.
-template <class T>
-cpu::Store choose_store(std::int64_t size, const T* result,
-                        std::initializer_list<const T*> inputs) {
-  for (const T* const input : inputs) {
-    if (input == result) {
-      return cpu::Store::buffered;
-    }
-  }
-  const std::int64_t cache = cpu::last_level_cache();
-  const std::int64_t arrays = 1 + static_cast<std::int64_t>(inputs.size());
-  const bool larger = size > cache / (arrays * static_cast<std::int64_t>(sizeof(T)));
-  return cache > 0 && larger ? cpu::Store::streamed : cpu::Store::direct;
-}
 
 // Number of elements of the shape.
 std::int64_t checked_size(Shape shape) {
@@ -108,10 +90,9 @@ void run_backward(typename cpu::KernelTable<T>::Backward kernel, const T* grad, 
   using P = Arithmetic<T>;
   const std::int64_t size = checked_size(shape);
   const int threads = cpu::choose_threads(num_threads, size);
-  const cpu::Store store = choose_store<T>(size, dx, {grad, source});
   run_with_sums<Mode, P>(shape, size, threads, alpha, dalpha,
                          [&](const cpu::Tile& tile, Sum<P>* partials) {
-                           kernel(tile, store, grad, source, alpha, dx, partials);
+                           kernel(tile, grad, source, alpha, dx, partials);
                          });
 }
 
@@ -127,9 +108,7 @@ void elu(const T* x, const Arithmetic<T>* alpha, T* z, Shape shape, int num_thre
   const std::int64_t size = checked_size(shape);
   const int threads = cpu::choose_threads(num_threads, size);
   const auto forward = kernels<T>().forward;
-  const cpu::Store store = choose_store<T>(size, z, {x});
-  run_forward<T>(shape, size, threads,
-                 [&](const cpu::Tile& tile) { forward(tile, store, x, alpha, z); });
+  run_forward<T>(shape, size, threads, [&](const cpu::Tile& tile) { forward(tile, x, alpha, z); });
 }
 
 template <class T>

@@ -27,23 +27,16 @@ struct Tile {
 // level of cache together with everything that belongs to it.
 constexpr std::int64_t run_size(std::size_t size) { return 2048 / static_cast<std::int64_t>(size); }
 
-// How results are written.
-enum class Store {
-  direct,    // as they are computed
-  buffered,  // kept until a run is done: the result replaces an input
-  streamed   // past the caches
-};
-
 // Pointers are to the whole arrays; a kernel adds the tile's offset.
 template <class S>
 struct KernelTable {
   using T = Arithmetic<S>;
 
   // Writes dx, and the sum of each channel's terms in the tile. `source` is what is named.
-  using Backward = void (*)(const Tile& tile, Store store, const S* grad, const S* source,
-                            const T* alpha, S* dx, Sum<T>* partials);
+  using Backward = void (*)(const Tile& tile, const S* grad, const S* source, const T* alpha, S* dx,
+                            Sum<T>* partials);
 
-  void (*forward)(const Tile& tile, Store store, const S* x, const T* alpha, S* z);
+  void (*forward)(const Tile& tile, const S* x, const T* alpha, S* z);
   void (*forward_with_memory)(const Tile& tile, const S* x, const T* alpha, S* z, S* memory);
   Backward backward_from_input;
   Backward backward_from_memory;

@@ -36,15 +36,17 @@ inline int run_length(int64_t left, int most) {
 // A value for each element of a run: one for all, or an array. Loops are given its view().
 template <class V>
 struct Uniform {
+  static constexpr int capacity = 1;
   V value;
   void set(int, const V& v) { value = v; }
   Uniform view() const { return *this; }
   const V& operator[](int) const { return value; }
 };
 
-template <class V, size_t capacity>
+template <class V, size_t size>
 struct Pattern {
-  alignas(64) V values[capacity];
+  static constexpr int capacity = size;
+  alignas(64) V values[size];
   void set(int i, const V& v) { values[i] = v; }
   const V* view() const { return values; }
 };
@@ -57,15 +59,13 @@ struct Pieces {
   template <class V>
   using Values = Uniform<V>;
 
-  template <class Body>
-  void for_each_channel(const Body& body) const {
-    body(tile.first_channel + first_channel);
-  }
-
   // values[i] = value(the channel of element i)
   template <class V, class Value>
-  void fill(Values<V>& values, const Value& value) const {
-    values.set(0, value(tile.first_channel + first_channel));
+  void fill(V& values, const Value& value) const {
+    const auto of_channel = value(tile.first_channel + first_channel);
+    for (int i = 0; i < V::capacity; ++i) {
+      values.set(i, of_channel);
+    }
   }
 
   // Calls body(at, n) for each run: its place in the array, and its length.
@@ -97,23 +97,19 @@ struct Patterns {
   template <class V>
   using Values = Pattern<V, max_run<T>>;
 
-  template <class Body>
-  void for_each_channel(const Body& body) const {
-    for (int64_t c = 0; c < tile.channels; ++c) {
-      body(tile.first_channel + c);
-    }
-  }
-
   template <class V, class Value>
-  void fill(Values<V>& values, const Value& value) const {
+  void fill(V& values, const Value& value) const {
     int i = 0;
-    for (int r = 0; r < repeats(); ++r) {
-      for (int c = 0; c < channels(); ++c) {
-        const V of_channel = value(tile.first_channel + c);
-        for (int l = 0; l < lanes_of_channel(); ++l) {
-          values.set(i++, of_channel);
-        }
+    for (int c = 0; c < channels(); ++c) {
+      const auto of_channel = value(tile.first_channel + c);
+      for (int l = 0; l < lanes_of_channel(); ++l) {
+        values.set(i++, of_channel);
       }
+    }
+    for (; i < lanes(); i *= 2) {
+      const int n = i < lanes() - i ? i : lanes() - i;
+      __builtin_memcpy(values.values + i, values.values,
+                       sizeof *values.values * static_cast<size_t>(n));
     }
   }
 

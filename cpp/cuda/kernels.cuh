@@ -167,40 +167,15 @@ __device__ void from_arithmetic(const Arithmetic<S> (&values)[count], S (&result
   }
 }
 
-// Z of a vector in place of its xs: by the short form if that is right for all of it.
+// Z of a vector in place of its xs.
 template <int vector, int alphas_count, class S>
-__device__ void forward_vector(S (&xs)[vector], const Arithmetic<S> (&alphas)[alphas_count],
-                               bool short_alphas) {
-  using T = Arithmetic<S>;
-  bool is_short = short_alphas;
+__device__ void forward_vector(S (&xs)[vector], const Arithmetic<S> (&alphas)[alphas_count]) {
+  Arithmetic<S> zs[vector];
   ELULAYER_UNROLL
   for (int v = 0; v < vector; ++v) {
-    is_short = is_short && !(to_arithmetic(xs[v]) < deep<T>);
-  }
-  T zs[vector];
-  if (is_short) {
-    ELULAYER_UNROLL
-    for (int v = 0; v < vector; ++v) {
-      zs[v] = elu_short(to_arithmetic(xs[v]), alphas[v % alphas_count]);
-    }
-  } else {
-    ELULAYER_UNROLL
-    for (int v = 0; v < vector; ++v) {
-      zs[v] = elu_any(to_arithmetic(xs[v]), alphas[v % alphas_count]);
-    }
+    zs[v] = elu_element(to_arithmetic(xs[v]), alphas[v % alphas_count], expm1_x_min<Arithmetic<S>>);
   }
   from_arithmetic(zs, xs);
-}
-
-// Whether elu_short takes all alphas.
-template <int count, class T>
-__device__ bool are_short_forward(const T (&alphas)[count]) {
-  bool all = true;
-  ELULAYER_UNROLL
-  for (int v = 0; v < count; ++v) {
-    all = all && is_short_forward_alpha(alphas[v]);
-  }
-  return all;
 }
 
 // The second launch bound of a kernel is how many blocks on a multiprocessor it leaves registers
@@ -216,7 +191,6 @@ __global__ void __launch_bounds__(block_size, fold || vector > 2 ? 0 : five_bloc
   const Place place = find_place<vector, fold>(plan);
   T alphas[fold ? 1 : vector];
   read_alphas(plan, place, alpha, alpha_value, alphas);
-  const bool short_alphas = are_short_forward(alphas);
   constexpr int count = in_flight<T, fold>;
   std::int64_t at = place.first;
   ELULAYER_NO_UNROLL
@@ -231,7 +205,7 @@ __global__ void __launch_bounds__(block_size, fold || vector > 2 ? 0 : five_bloc
     ELULAYER_UNROLL
     for (int i = 0; i < count; ++i) {
       if (i < left) {
-        forward_vector(xs[i], alphas, short_alphas);
+        forward_vector(xs[i], alphas);
         write(place, xs[i], z, at + i * place.stride);
       }
     }
@@ -256,7 +230,8 @@ __global__ void __launch_bounds__(block_size)
     S memories[vector];
     ELULAYER_UNROLL
     for (int v = 0; v < vector; ++v) {
-      const Remembered<T> both = elu_remembered(to_arithmetic(xs[v]), alphas[v % alphas_count]);
+      const Remembered<T> both =
+          elu_remembered(to_arithmetic(xs[v]), alphas[v % alphas_count], expm1_x_min<T>);
       const T z_value[] = {both.z};
       const T memory_value[] = {both.memory};
       from_arithmetic(z_value, xs, v);
@@ -270,26 +245,27 @@ __global__ void __launch_bounds__(block_size)
 // dX of one element, and its term, by the form for every input: rare, and too long to be unrolled.
 template <class Mode, class T>
 __device__ __noinline__ AnyBackward<T> backward_any(T g, T source, T alpha) {
-  return Mode::any_form(g, source, Mode::prepare(alpha));
+  return Mode::any_form(g, source, alpha, Mode::short_form(g, source, Mode::scaled(alpha)).dx);
 }
 
 // dX of `count` elements from `first` on in place of their gs, and their terms: by the short form
 // if that is right for all of them.
 template <class Mode, int count, int vector, int sums_count, class S>
 __device__ void backward_part(int first, S (&gs)[vector], const S (&sources)[vector],
-                              const Arithmetic<S> (&alphas)[sums_count], bool short_alphas,
+                              const Arithmetic<S> (&alphas)[sums_count],
+                              const Arithmetic<S> (&scaled)[sums_count],
                               Sum<Arithmetic<S>> (&sums)[sums_count]) {
   using T = Arithmetic<S>;
   T dx[count];
   T terms[count];
   T probe = T(0);  // becomes NaN where a result is not finite
-  bool is_short = short_alphas;
+  bool is_short = true;
   ELULAYER_UNROLL
   for (int i = 0; i < count; ++i) {
     const int v = first + i;
     const T source = to_arithmetic(sources[v]);
     const ShortBackward<T> element =
-        Mode::short_form(to_arithmetic(gs[v]), source, Mode::scaled(alphas[v % sums_count]));
+        Mode::short_form(to_arithmetic(gs[v]), source, scaled[v % sums_count]);
     dx[i] = element.dx;
     terms[i] = element.term;
     probe = multiply_add(element.dx, T(0), multiply_add(element.term, T(0), probe));
@@ -376,13 +352,13 @@ __global__ void __launch_bounds__(block_size, fold || vector < 8 ? 0 : 3)
   const Place place = find_place<vector, fold>(plan);
   T alphas[sums_count];
   read_alphas(plan, place, alpha, alpha_value, alphas);
-  bool short_alphas = true;
+  T scaled[sums_count];
   ELULAYER_UNROLL
   for (int v = 0; v < sums_count; ++v) {
     if constexpr (std::is_same_v<Mode, FromOutput>) {
       alphas[v] = alphas[v] > T(0) ? alphas[v] : T(__builtin_nanf(""));
     }
-    short_alphas = short_alphas && Mode::short_alpha(alphas[v]);
+    scaled[v] = Mode::scaled(alphas[v]);
   }
   Sum<T> sums[sums_count] = {};
   constexpr int count = in_flight<T, fold>;
@@ -404,7 +380,7 @@ __global__ void __launch_bounds__(block_size, fold || vector < 8 ? 0 : 3)
         constexpr int part = together<vector, fold>;
         ELULAYER_UNROLL
         for (int v = 0; v < vector; v += part) {
-          backward_part<Mode, part>(v, gs[i], sources[i], alphas, short_alphas, sums);
+          backward_part<Mode, part>(v, gs[i], sources[i], alphas, scaled, sums);
         }
         write(place, gs[i], dx, at + i * place.stride);
       }

@@ -72,6 +72,11 @@ ELULAYER_FN T with_sign(T value, WordOf<T> pattern) {
   return from_bits<T>((to_bits(value) & ~sign) | (pattern & sign));
 }
 
+template <class T>
+ELULAYER_FN T magnitude(T value) {
+  return with_sign(value, WordOf<T>{0});
+}
+
 // Whether the sign bit of a pattern is set.
 template <class T>
 ELULAYER_FN bool has_sign(WordOf<T> pattern) {
@@ -107,6 +112,15 @@ ELULAYER_FN double computed(double value) {
   return value;
 }
 
+// A constant that a loop takes for a variable. Of the larger of a number and a constant g++ makes a
+// comparison and a selection with AVX-512; of one and a variable, one instruction.
+template <class T>
+ELULAYER_FN T as_variable(T constant) {
+  WordOf<T> bits = to_bits(constant);
+  asm("" : "+r"(bits));
+  return from_bits<T>(bits);
+}
+
 // a * b + c: one rounding where the machine fuses, two where fusing would be a library call.
 ELULAYER_FN float multiply_add(float a, float b, float c) {
 #if ELULAYER_FAST_FMA
@@ -125,16 +139,7 @@ ELULAYER_FN double multiply_add(double a, double b, double c) {
 }
 
 // a * (b + b_low), rounded once or hardly more than once, where b_low is a few last places of b.
-// For an infinite a the result is infinite if b and b_low are not 0 and have the same sign.
-ELULAYER_FN float multiply_sum(float a, float b, float b_low) {
-#if ELULAYER_FAST_FMA
-  return __builtin_fmaf(a, b, a * b_low);
-#else
-  return static_cast<float>(static_cast<double>(a) *
-                            (static_cast<double>(b) + static_cast<double>(b_low)));
-#endif
-}
-
+// Not finite for an infinite a.
 ELULAYER_FN double multiply_sum(double a, double b, double b_low) {
 #if ELULAYER_FAST_FMA
   return __builtin_fma(a, b, a * b_low);
@@ -143,12 +148,9 @@ ELULAYER_FN double multiply_sum(double a, double b, double b_low) {
   constexpr uint64_t tail = (uint64_t{1} << 27) - 1;
   const double a_head = from_bits<double>(to_bits(a) & ~tail);
   const double b_head = from_bits<double>(to_bits(b) & ~tail);
-  const double a_tail = a == a_head ? 0.0 : a - a_head;  // not inf - inf; NaN for NaN
+  const double a_tail = a - a_head;
   const double b_tail = (b - b_head) + b_low;
-  // Not 0 * inf, where b_low is infinite.
-  const double head_product = a_head == 0.0 ? 0.0 : a_head * b_tail;
-  const double tail_product = a_tail == 0.0 ? 0.0 : a_tail * (b + b_low);
-  return a_head * b_head + (head_product + tail_product);
+  return a_head * b_head + (a_head * b_tail + a_tail * (b + b_low));
 #endif
 }
 

@@ -78,24 +78,36 @@ ELULAYER_FN T polynomial(T t, T t_squared, T c0, T c1, T c2, Rest... rest) {
   return multiply_add(polynomial(t, t_squared, c2, rest...), t_squared, multiply_add(c1, t, c0));
 }
 
-// R(t), of degree 4: with exact arithmetic expm1(x) would be within 0.018 ULP.
-ELULAYER_FN float remainder(float t, float t_squared) {
-  return polynomial(t, t_squared, 0x1.555556p-3f, 0x1.5555fep-5f, 0x1.1114e6p-7f, 0x1.6a6984p-10f,
-                    0x1.6e1b9ap-13f);
-}
+// R(t), for a result in float or double.
+template <class Result>
+struct Remainder;
 
-// R(t), of degree 9: with exact arithmetic expm1(x) would be within 0.007 ULP.
-ELULAYER_FN double remainder(double t, double t_squared) {
-  return polynomial(t, t_squared, 0x1.5555555555559p-3, 0x1.55555555555e9p-5, 0x1.111111110fa6cp-7,
-                    0x1.6c16c16b912edp-10, 0x1.a01a01a29249fp-13, 0x1.a01a05c4e9c1bp-16,
-                    0x1.71de8cec0ad78p-19, 0x1.27de0e13f2abep-22, 0x1.abc26d67acbb5p-26,
-                    0x1.f6627e4afca62p-30);
-}
+// Of degree 4: with exact arithmetic expm1(x) would be within 0.018 ULP.
+template <>
+struct Remainder<float> {
+  template <class T>
+  ELULAYER_FN T of(T t, T t_squared) {
+    return polynomial(t, t_squared, T(0x1.555556p-3f), T(0x1.5555fep-5f), T(0x1.1114e6p-7f),
+                      T(0x1.6a6984p-10f), T(0x1.6e1b9ap-13f));
+  }
+};
+
+// Of degree 9: with exact arithmetic expm1(x) would be within 0.007 ULP.
+template <>
+struct Remainder<double> {
+  ELULAYER_FN double of(double t, double t_squared) {
+    return polynomial(t, t_squared, 0x1.5555555555559p-3, 0x1.55555555555e9p-5,
+                      0x1.111111110fa6cp-7, 0x1.6c16c16b912edp-10, 0x1.a01a01a29249fp-13,
+                      0x1.a01a05c4e9c1bp-16, 0x1.71de8cec0ad78p-19, 0x1.27de0e13f2abep-22,
+                      0x1.abc26d67acbb5p-26, 0x1.f6627e4afca62p-30);
+  }
+};
 
 // expm1(x) and exp(x) before their last addition.
 template <class T>
 struct Exponential {
   T t;
+  T w;
   T p;         // expm1(t)
   T excess;    // p - (t + t w), the rounding error of the sum
   T origin_n;  // origin<T, k> + n, exactly
@@ -105,8 +117,9 @@ struct Exponential {
 // error of n ln 2 is multiplied by 2^n, and costs expm1(x) 0.01 ULP at most; exp(x) keeps it whole.
 enum class Ln2 { one_part, two_parts };
 
-// For an x whose n fits its 9 or 12 bits. NaN stays NaN; for x > 0 the result means nothing.
-template <int k, Ln2 parts, class T>
+// For an x whose n fits its 9 or 12 bits, for a result in Result. NaN stays NaN; for x > 0 the
+// result means nothing.
+template <int k, Ln2 parts, class T, class Result = T>
 ELULAYER_FN Exponential<T> exponential(T x) {
   const T sum = multiply_add(x, Logarithm<T>::log2_e, origin<T, k> + Reduction<T>::split);
   const T origin_n = from_bits<T>(to_bits(sum) & ~Reduction<T>::fraction_mask);
@@ -115,10 +128,10 @@ ELULAYER_FN Exponential<T> exponential(T x) {
                                      : multiply_add(n, -Logarithm<T>::ln2_lo,
                                                     multiply_add(n, -Logarithm<T>::ln2_hi, x));
   const T t_squared = t * t;
-  const T w = multiply_add(remainder(t, t_squared), t_squared, T(0.5) * t);
+  const T w = multiply_add(Remainder<Result>::of(t, t_squared), t_squared, T(0.5) * t);
   const T p = multiply_add(w, t, t);
   const T excess = multiply_add(-w, t, p - t);
-  return {t, p, excess, origin_n};
+  return {t, w, p, excess, origin_n};
 }
 
 // 2^j, given origin<T, 0> + j with j in the range of normal exponents: its low bits are the

@@ -45,8 +45,6 @@ constexpr int term_exponent = sizeof(T) == sizeof(float) ? 64 : 512;
 template <class T>
 constexpr T term_scale = sizeof(T) == sizeof(float) ? T(0x1p64f) : T(0x1p512);
 
-ELULAYER_FN double magnitude(double value) { return with_sign(value, 0); }
-
 // a + b as a rounded sum and its error, exactly (Knuth, The Art of Computer Programming 2, 4.2.2):
 //
 //   sum = a + b rounded,   t = sum - a,   error = (a - (sum - t)) + (b - t)

@@ -12,7 +12,6 @@ class _CpuInfo(TypedDict):
     reason: str
     openmp: str | None
     threads: int
-    last_level_cache: int
 
 __version__: str
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "cpu/partition.hpp"
 #include "elulayer/cpu_info.hpp"
 #include "elulayer/elulayer.hpp"
 
@@ -128,6 +129,26 @@ void check_throws(const Call& call, const std::string& text, const std::string& 
   }
 }
 
+// What backward allocates: at most 3 % of an array, beside one sum for each channel.
+template <class T>
+void check_memory_of_sums() {
+  using P = elulayer::Arithmetic<T>;
+  for (const std::int64_t channels : {1, 20, 256, 511, 512, 513, 2000, 20000}) {
+    for (const std::int64_t inner : {1, 2, 49, 255, 256, 257, 511, 512, 513, 16384, 20000}) {
+      for (const std::int64_t outer : {1, 31, 1000, 100000}) {
+        const elulayer::Shape shape = {outer, channels, inner};
+        const elulayer::cpu::Partition tiles(shape, elulayer::cpu::run_size(sizeof(P)));
+        constexpr auto bytes = static_cast<std::int64_t>(sizeof(elulayer::Sum<P>));
+        const double sums = static_cast<double>((tiles.leaves() - 1) * channels * bytes);
+        const double array = static_cast<double>(outer * channels * inner) * sizeof(T);
+        check(sums <= 0.03 * array, "sums of (" + std::to_string(outer) + ", " +
+                                        std::to_string(channels) + ", " + std::to_string(inner) +
+                                        ") take " + std::to_string(sums / array) + " of x");
+      }
+    }
+  }
+}
+
 void check_errors() {
   float value = -1;
   const auto call = [&](elulayer::Shape shape, int threads) {
@@ -167,6 +188,9 @@ int main() {
     check_shape<double>(shape, std::string("double ") + name);
   }
   check_large_sums();
+  check_memory_of_sums<float>();
+  check_memory_of_sums<double>();
+  check_memory_of_sums<elulayer::float16>();
   check_errors();
   std::printf("%d passed, %d failed\n", passed, failed);
   return failed == 0 ? 0 : 1;

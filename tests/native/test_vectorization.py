@@ -22,11 +22,11 @@ VECTOR_BYTES = {"baseline": 16, "v3": 32, "v4": 64}
 # The functions that are one loop each, and how many of them are compiled: in float and double, for
 # one alpha and for one per element, for three modes of backward; the second derivative in double.
 LOOPS = {
-    "forward_short": 2 * 2,
-    "forward_any": 2 * 2,
+    "forward_run": 2 * 2,
     "forward_with_memory_block": 2 * 2,
     "backward_short": 2 * 2 * 3,
-    "backward_any": 2 * 2 * 3,
+    "backward_any": 2 * 3,
+    "multiply_factors": 2,
     "double_backward_block": 2,
 }
 # The loops that become part of other functions: the types that those compute in, and the size of
@@ -72,8 +72,10 @@ class Report:
             self.read_gcc(text)
 
     def read_gcc(self, text):
-        for function in re.split(r"^;; Function ", text, flags=re.MULTILINE)[1:]:
-            name = re.match(r"(.+) \([\w.]+, funcdef_no=", function)[1]
+        functions = re.split(r"^;; Function ", text, flags=re.MULTILINE)[1:]
+        symbols = [re.match(r".+ \(([\w.]+), funcdef_no=", function)[1] for function in functions]
+        names = run("c++filt", *symbols).splitlines()
+        for name, function in zip(names, functions, strict=True):
             self.functions[name] = []
             for file, line, size in re.findall(
                 r"/(\w+\.\w+):(\d+):\d+: optimized: +loop vectorized using (\d+) byte", function
@@ -135,8 +137,10 @@ def test_every_loop_of_its_own_is_vectorized(reports):
             assert len(found) == count, f"{report.isa}: {sorted(found)}"
             for name, sizes in found.items():
                 element = re.search("float|double", name.partition(loop)[2])[0]
-                full = report.full(4 if element == "float" else 8)
-                assert full in sizes, f"{report.isa}: {name}: {sizes}"
+                # This one computes floats in double.
+                is_double = element == "double" or re.search(r"backward_any<[^>]*FromInput", name)
+                full = report.full(8 if is_double else 4)
+                assert max(sizes, default=0) >= full, f"{report.isa}: {name}: {sizes}"
 
 
 def test_no_loop_is_left_out():

@@ -15,7 +15,6 @@ struct CpuInfo {
   std::string reason;  // why it is the one
   std::string openmp;  // the OpenMP runtime; empty without one
   int threads = 1;     // threads that a large array gets by default
-  std::int64_t last_level_cache = 0;  // bytes; results of larger calls go past it; 0 if unknown
 };
 
 // The names are "x86-64-v4", "x86-64-v3" and "baseline" on x86-64, "neon" on 64-bit Arm and

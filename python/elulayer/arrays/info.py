@@ -34,10 +34,6 @@ class CpuInfo:
         The OpenMP runtime, None for a build without one.
     threads : int
         How many threads a large array gets by default.
-    last_level_cache : int
-        Bytes of the last level of cache, as the operating system reports it, 0 if it does not.
-        Where the arrays of `elu` or `elu_backward` are larger together, and `out` is not one of
-        the inputs, the result is written past the caches.
     """
 
     compiled: tuple[str, ...]
@@ -47,7 +43,6 @@ class CpuInfo:
     reason: str
     openmp: str | None
     threads: int
-    last_level_cache: int
 
 
 def cpu_info() -> CpuInfo:
