@@ -24,12 +24,15 @@ from record import publish
 IN_CACHE = "size:65536/row:1x1x65536"
 SHORT = "size:39200"
 LARGE = "size:6422528"
+INPUTS = {"deep": "one x of 1024 at -700", "masked": "half of x -inf", "negative": "alpha = -1"}
 FILTER = (
     rf"^(elu|elu_backward)/.*/{IN_CACHE}/out_of_place/num_threads:1/"
     rf"|^(elu|elu_backward)/float32/{SHORT}/.*/out_of_place/num_threads:1/"
     rf"|^(elu|elu_backward)/float32/{LARGE}/(NCHW|NHWC).*/out_of_place/"
     rf"|^(copy|add)/float32/{LARGE}/(ordinary|streaming)/"
     r"|^(elu|elu_backward)/float32/size:524288/row.*/out_of_place/"
+    rf"|^(elu|elu_backward)/.*/({'|'.join(INPUTS)})/"
+    r"|^(elu|elu_backward)/.*/NCHW:(32x8x256|100x8x49)/out_of_place/num_threads:1/"
 )
 RECORDED = re.compile(
     rf"elu(_backward)?/float32/({IN_CACHE}/|{LARGE}/NCHW).*|(copy|add)/float32/{LARGE}/streaming/.*"
@@ -106,10 +109,22 @@ def rows(by_isa):
     for function in ("elu", "elu_backward"):
         long_row = f"{function}/float32/{SHORT}/row:1x8x4900/out_of_place/num_threads:1"
         for name, value in ns.items():
-            if name.startswith(f"{function}/float32/{SHORT}/NCHW"):
-                inner = re.search(r"x(\d+)/out", name)[1]
+            if re.match(rf"{function}/float32/{SHORT}/NCHW.*/out_of_place/", name):
+                inner = re.search(r"x(\d+)/", name)[1]
                 what = f"{function}, rows of {inner}: times long rows"
                 yield at_most(what, value / ns[long_row], 1.3)
+    for function, limit in (("elu", 2), ("elu_backward", 3)):
+        for inputs, what in INPUTS.items():
+            ratio, isa, name = max(
+                (value / by_isa[isa][name.replace(f"/{inputs}/", "/out_of_place/")], isa, name)
+                for isa, values in by_isa.items()
+                for name, value in values.items()
+                if re.match(rf"{function}/.*/{inputs}/", name)
+            )
+            where = f"{isa}, {'/'.join(name.split('/')[1:4:2])}"
+            yield at_most(
+                f"{function}, {what}: times ordinary inputs, worst ({where})", ratio, limit
+            )
     yield at_most("fused backward in cache: times forward", row("elu_backward") / forward, 1.6)
     for dtype, limit in (("float64", 3.6), ("bfloat16", 1.6), ("float16", 1.3)):
         value = row("elu", dtype) / forward

@@ -8,7 +8,9 @@
 //   copy, add           /TYPE/size:ELEMENTS/STORES/num_threads:N
 //
 //   LAYOUT   row (one row per channel), NCHW, NHWC
-//   PLACE    out_of_place, in_place (z is x; dx is x)
+//   PLACE    out_of_place, in_place (z is x; dx is x), or out_of_place with other inputs, of some
+//            layouts: deep (one x of 1024 is -700), masked (half of x is -inf), negative (alpha is
+//            -1)
 //   STORES   ordinary, streaming (non-temporal), in_place (ordinary, over the first input)
 //
 // The ceiling of elu is copy, of elu_backward add, of the same type, size and number of threads.
@@ -28,6 +30,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <limits>
 #include <map>
 #include <memory>
 #include <new>
@@ -105,6 +108,7 @@ constexpr Layout layouts[] = {
     {"NCHW", {49, 8, 100}},
     {"NCHW", {25, 8, 196}},
     {"row", {1, 1, 1 << 16}},
+    {"NCHW", {32, 8, 256}},
     {"row", {1, 1, 1 << 19}},
     // (128, 20, 24, 24)
     {"row", {1, 20, 128 * 24 * 24}},
@@ -217,6 +221,37 @@ void run_elu_backward(benchmark::State& state, Shape shape, bool in_place, int t
   });
 }
 
+// Inputs that an ordinary network has few of.
+enum class Inputs { deep, masked, negative };
+
+template <class T>
+void run_with(benchmark::State& state, Shape shape, Inputs inputs, bool backward, int threads) {
+  const std::int64_t size = size_of(shape);
+  const Arrays<T>& arrays = arrays_of<T>(size);
+  std::vector<T> x(arrays.x.data(), arrays.x.data() + size);
+  if (inputs != Inputs::negative) {
+    const float value = inputs == Inputs::deep ? -700.0f : -std::numeric_limits<float>::infinity();
+    std::mt19937_64 engine(1);
+    for (T& element : x) {
+      element = engine() % (inputs == Inputs::deep ? 1024 : 2) == 0 ? ElementType<T>::from(value)
+                                                                    : element;
+    }
+  }
+  const std::vector<Alpha<T>> alpha(static_cast<std::size_t>(shape.channels),
+                                    inputs == Inputs::negative ? -1.0f : 1.0f);
+  std::vector<Alpha<T>> dalpha(alpha.size());
+  T* out = arrays.out.data();
+  const T* grad = arrays.grad.data();
+  if (backward) {
+    measure<T>(state, size, 3, elulayer::cpu_info().active, [&] {
+      elulayer::elu_backward(grad, x.data(), alpha.data(), out, dalpha.data(), shape, threads);
+    });
+  } else {
+    measure<T>(state, size, 2, elulayer::cpu_info().active,
+               [&] { elulayer::elu(x.data(), alpha.data(), out, shape, threads); });
+  }
+}
+
 template <class T>
 void run_copy(benchmark::State& state, std::int64_t size, Stores stores, bool in_place,
               int threads) {
@@ -253,6 +288,14 @@ std::string type_and_size(std::int64_t size) {
   return std::string("/") + ElementType<T>::name + "/size:" + std::to_string(size);
 }
 
+// "/TYPE/size:ELEMENTS/LAYOUT:OUTERxCHANNELSxINNER"
+template <class T>
+std::string name_of(const Layout& layout) {
+  const auto& [outer, channels, inner] = layout.shape;
+  return type_and_size<T>(size_of(layout.shape)) + "/" + layout.name + ":" + std::to_string(outer) +
+         "x" + std::to_string(channels) + "x" + std::to_string(inner);
+}
+
 template <class T>
 void add_ceilings(std::int64_t size, int threads) {
   struct Variant {
@@ -286,15 +329,42 @@ template <class T>
 void add_layout(const Layout& layout, int threads) {
   const Shape shape = layout.shape;
   for (const bool in_place : {false, true}) {
-    const std::string name =
-        type_and_size<T>(size_of(shape)) + "/" + layout.name + ":" + std::to_string(shape.outer) +
-        "x" + std::to_string(shape.channels) + "x" + std::to_string(shape.inner) +
-        (in_place ? "/in_place" : "/out_of_place") + "/num_threads:" + std::to_string(threads);
+    const std::string name = name_of<T>(layout) + (in_place ? "/in_place" : "/out_of_place") +
+                             "/num_threads:" + std::to_string(threads);
     add_benchmark("elu" + name,
                   [=](benchmark::State& state) { run_elu<T>(state, shape, in_place, threads); });
     add_benchmark("elu_backward" + name, [=](benchmark::State& state) {
       run_elu_backward<T>(state, shape, in_place, threads);
     });
+  }
+}
+
+// In cache, on one thread: long rows, short ones, and rows that are half a run of floats.
+constexpr Layout layouts_with_inputs[] = {
+    {"NCHW", {100, 8, 49}},
+    {"row", {1, 1, 1 << 16}},
+    {"NCHW", {32, 8, 256}},
+};
+
+template <class T>
+void add_inputs() {
+  struct Variant {
+    const char* name;
+    Inputs inputs;
+  };
+  constexpr Variant variants[] = {
+      {"/deep", Inputs::deep}, {"/masked", Inputs::masked}, {"/negative", Inputs::negative}};
+  for (const Layout& layout : layouts_with_inputs) {
+    const Shape shape = layout.shape;
+    for (const auto& [variant, inputs] : variants) {
+      const std::string name = name_of<T>(layout) + variant + "/num_threads:1";
+      for (const bool backward : {false, true}) {
+        add_benchmark((backward ? "elu_backward" : "elu") + name,
+                      [shape, inputs = inputs, backward](benchmark::State& state) {
+                        run_with<T>(state, shape, inputs, backward, 1);
+                      });
+      }
+    }
   }
 }
 
@@ -319,6 +389,7 @@ void add_type(int all_threads) {
     }
     previous_size = size;
   }
+  add_inputs<T>();
 }
 
 template <class... T>

@@ -10,6 +10,7 @@
 #include "channels.hpp"
 #include "elulayer/cpu_info.hpp"
 #include "elulayer/elulayer.hpp"
+#include "new_arrays.hpp"
 #include "plain.hpp"
 
 namespace py = pybind11;
@@ -144,6 +145,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.attr("__version__") = ELULAYER_VERSION;
   elulayer::bindings::register_functions(m);
   elulayer::bindings::register_plain_functions(m);
+  elulayer::bindings::register_new_arrays(m);
   elulayer::bindings::register_channel_functions(m);
   try {
     elulayer::cpu_info();  // an ELULAYER_ISA that cannot be used fails the import, not a later call

@@ -3,6 +3,7 @@
 #include <pybind11/numpy.h>
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -13,6 +14,7 @@
 
 #include "arrays.hpp"
 #include "elulayer/elulayer.hpp"
+#include "new_arrays.hpp"
 
 namespace py = pybind11;
 
@@ -68,15 +70,6 @@ py::object new_array(int type, int dimensions, const Py_intptr_t* extents) {
   return py::reinterpret_steal<py::object>(array);
 }
 
-// `out`, or a new array like x where it is None.
-py::object result_array(PyObject* out, PyObject* x) {
-  if (out != Py_None) {
-    return py::reinterpret_borrow<py::object>(out);
-  }
-  const auto* const array = py::detail::array_proxy(x);
-  return new_array(type_of(x), array->nd, array->dimensions);
-}
-
 // What a plain call computes with.
 template <class T>
 struct Arguments {
@@ -99,6 +92,18 @@ Bytes bytes_of(PyObject* array) {
     size *= proxy->dimensions[i];
   }
   return {proxy->data, proxy->data + size * static_cast<Py_intptr_t>(sizeof(T))};
+}
+
+// `out`, or a new array like x where it is None.
+template <class T>
+py::object result_array(PyObject* out, PyObject* x) {
+  if (out != Py_None) {
+    return py::reinterpret_borrow<py::object>(out);
+  }
+  const auto* const array = py::detail::array_proxy(x);
+  const Bytes bytes = bytes_of<T>(x);
+  const CachedMemory memory(static_cast<std::size_t>(bytes.end - bytes.begin));
+  return new_array(type_of(x), array->nd, array->dimensions);
 }
 
 bool apart(const Bytes& a, const Bytes& b) {
@@ -176,7 +181,7 @@ py::object elu_of(PyObject* x, PyObject* alpha, PyObject* axis, PyObject* out) {
   if (!read_alpha(x, alpha, axis, arguments) || !is_plain_out<T>(out, {x}, alpha)) {
     return py::none();
   }
-  py::object z = result_array(out, x);
+  py::object z = result_array<T>(out, x);
   const T* const from = data_of<const T>(x);
   T* const to = data_of<T>(z.ptr());
   {
@@ -194,7 +199,7 @@ py::object elu_backward_of(PyObject* grad, PyObject* x, PyObject* alpha, PyObjec
     return py::none();
   }
   const Py_intptr_t channels = arguments.shape.channels;
-  py::object dx = result_array(out, x);
+  py::object dx = result_array<T>(out, x);
   py::object dalpha = new_array(type_of(x), 1, &channels);
   const T* const g = data_of<const T>(grad);
   const T* const from = data_of<const T>(x);

@@ -6,7 +6,7 @@ network with it.
 
 from __future__ import annotations
 
-from ._support.process import brief_spin
+from ._support.process import brief_spin, empty_cache, limit_cache
 
 try:
     with brief_spin():
@@ -51,6 +51,8 @@ from .layers import (
 from .network import Network, analyze_network, load_network, models, save_network
 from .training import TrainingOptions, TrainingProgress, TrainingRecord, train_network
 
+limit_cache()
+
 __all__ = [
     "AveragePooling2DLayer",
     "BatchNormalizationLayer",
@@ -83,6 +85,7 @@ __all__ = [
     "elu_backward",
     "elu_double_backward",
     "elu_with_memory",
+    "empty_cache",
     "load_network",
     "models",
     "plots",

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import elulayer as el
-from elulayer.training import trainer
 from shared.small_network import blobs, options, same, small_layers, values
 
 
@@ -89,9 +88,8 @@ def test_a_mapped_file_trains_like_the_array_and_is_not_read_as_a_whole(tmp_path
     assert np.array_equal(one.classify(levels), two.classify(mapped))
 
 
-def test_training_makes_no_copy_of_the_set(monkeypatch):
+def test_training_makes_no_copy_of_the_set():
     """An array whose images all lie in the same memory, as those of a sparse file do."""
-    monkeypatch.setattr(trainer, "keep_freed_memory", lambda: None)
     X = np.broadcast_to(np.zeros((1, 1, 8, 8), np.float32), (60_000, 1, 8, 8))
     Y = np.arange(len(X), dtype=np.int8) % 3
     layers = small_layers()

@@ -2,7 +2,7 @@
 
 - At import, an OpenMP runtime that is loaded with the kernels is told to spin briefly.
 - While a network trains or predicts, BLAS has one thread.
-- A training lets the C library keep the memory of arrays that have been freed.
+- Memory that results of a mebibyte and more have left is kept for the next ones, up to a bound.
 
 The environment is left as it was. Calls may overlap in threads.
 """
@@ -15,8 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
-
-import numpy as np
 
 # Read by GNU libgomp when it is loaded (in turns of its loop), and by LLVM libomp when it is first
 # used (in milliseconds).
@@ -131,11 +129,63 @@ def blas_has_one_thread() -> bool:
     return _one_thread.holds
 
 
-def keep_freed_memory() -> None:
-    """Let the memory of one iteration's arrays serve the next.
+# The switch of the bound, and the most that it is by default.
+_CACHE_VARIABLE = "ELULAYER_CACHE_BYTES"
+_MOST_BYTES = 2**30
 
-    glibc returns the memory of large arrays to the system as they are freed; to get it back, page
-    by page, was a third of an iteration's time. Once a block just below 32 MiB has been freed,
-    glibc keeps up to 64 MiB. Nothing is written to the block, so it takes no memory itself.
+
+def limit_cache() -> None:
+    """Set how much memory may wait for the next results: ``ELULAYER_CACHE_BYTES``.
+
+    By default a gibibyte, and at most an eighth of the machine's memory; 0 is none.
     """
-    np.empty(2**25 - 2**17, dtype=np.uint8)
+    from .. import _core
+
+    value = os.environ.get(_CACHE_VARIABLE)
+    if value is None:
+        _core.set_cache_bytes(min(_MOST_BYTES, _physical_memory() // 8))
+    elif value.isascii() and value.isdigit() and int(value) < 2**63:
+        _core.set_cache_bytes(int(value))
+    else:
+        raise ImportError(f"{_CACHE_VARIABLE} must be a number of bytes, 0 for none, not {value!r}")
+
+
+def _physical_memory() -> int:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # on Windows, or unknown
+        return 0
+
+
+@contextmanager
+def cached_memory() -> Iterator[None]:
+    """Let NumPy's new arrays in this thread meanwhile be of memory that earlier ones have left.
+
+    As the results of `elulayer.elu` are at any time: by NumPy's own mechanism for memory (NEP 49).
+    """
+    from .. import _core
+
+    before = _core.set_memory_handler(None)
+    try:
+        yield
+    finally:
+        _core.set_memory_handler(before)
+
+
+def empty_cache() -> int:
+    """Give memory that waits for the next results back to the system.
+
+    Results of a mebibyte and more are of memory that earlier ones have left, once nobody refers to
+    those. All but the last 64 MiB of what waits the system may take at any time, where it is short
+    of memory (``MADV_FREE``). ``ELULAYER_CACHE_BYTES`` in the environment bounds it, 0 turns it
+    off; by default the bound is a gibibyte, and at most an eighth of the machine's memory. Linux
+    and macOS only.
+
+    Returns
+    -------
+    int
+        How many bytes it was.
+    """
+    from .. import _core
+
+    return _core.empty_cache()

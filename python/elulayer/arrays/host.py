@@ -84,7 +84,7 @@ class Host(Place):
 
     def empty_like(self, x: Operand) -> Operand:
         """Return a new array of dense x's dtype and layout."""
-        return _operand(np.empty_like(x.array), "the result")
+        return _operand(_core.empty_like(x.array), "the result")
 
     def empty(self, shape: tuple[int, ...], dtype: str) -> Operand:
         """Return a new vector, or an array without dimensions."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._support.checks import batch_shape, integer
-from .._support.process import one_blas_thread
+from .._support.process import cached_memory, one_blas_thread
 from .._support.typing import AnyArray, FloatArray
 from ..layers import ClassificationLayer, ImageInputLayer, Layer
 from ..layers.contract import (
@@ -141,7 +141,7 @@ class Network:
         images = Images(X, self.input_layer.input_shape)
         size = integer("batch_size", batch_size)
         batches = (images[i : i + size] for i in range(0, max(len(images), 1), size))
-        with one_blas_thread():
+        with one_blas_thread(), cached_memory():
             return np.concatenate(list(self.inputs(len(self.layers), batches)))
 
     def classify(self, X: npt.ArrayLike, batch_size: int = 128) -> AnyArray:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._support.process import keep_freed_memory, one_blas_thread
+from .._support.process import cached_memory, one_blas_thread
 from .._support.typing import FloatArray
 from ..layers import Layer
 from ..layers.contract import label
@@ -145,7 +145,11 @@ class _Trainer:
                 print("Initializing image normalization.")
             print(table.header, flush=True)
         # Overflow on the way to a loss that is not finite is told once, by the check of the loss.
-        with np.errstate(over="ignore", invalid="ignore"), one_blas_thread():
+        with (
+            np.errstate(over="ignore", invalid="ignore"),
+            one_blas_thread(),
+            cached_memory(),
+        ):
             if self.run.iteration == 0:
                 self._hooks(lambda layer: layer.before_training)
             with bar(self.options.verbose, self._total_images(), self.run.images) as shown:
@@ -165,7 +169,6 @@ class _Trainer:
         run, options = self.run, self.options
         one_hot = np.eye(self.network.num_classes, dtype=np.float32)
         first = _first_learning(self.network.layers)
-        keep_freed_memory()
         start = time.perf_counter() - run.seconds
         stopped_by = ""
         if self._call(self._progress("start", run.seconds)):
