@@ -32,7 +32,7 @@ template <class Row>
 void for_each_row(Shape shape, int num_threads, const Row& row) {
   const std::int64_t outers = outers_of_task(shape);
   const std::int64_t size = shape.outer * shape.channels * shape.inner;
-  cpu::parallel_for(count_tasks(shape), cpu::choose_threads(num_threads, size),
+  cpu::parallel_for(count_tasks(shape), cpu::choose_threads(num_threads, size, 2),
                     [&](std::int64_t task) noexcept {
                       const std::int64_t last = std::min(shape.outer, (task + 1) * outers);
                       for (std::int64_t n = task * outers; n < last; ++n) {

@@ -15,6 +15,10 @@
 namespace elulayer {
 namespace {
 
+// What forward costs an element, in float's.
+template <class T>
+constexpr int cost = sizeof(Arithmetic<T>) == sizeof(double) ? 3 : 1;
+
 // Number of elements of the shape.
 std::int64_t checked_size(Shape shape) {
   const auto refuse = [&](const char* what) {
@@ -89,7 +93,7 @@ void run_backward(typename cpu::KernelTable<T>::Backward kernel, const T* grad, 
                   int num_threads) {
   using P = Arithmetic<T>;
   const std::int64_t size = checked_size(shape);
-  const int threads = cpu::choose_threads(num_threads, size);
+  const int threads = cpu::choose_threads(num_threads, size, 2 * cost<T>);
   run_with_sums<Mode, P>(shape, size, threads, alpha, dalpha,
                          [&](const cpu::Tile& tile, Sum<P>* partials) {
                            kernel(tile, grad, source, alpha, dx, partials);
@@ -106,7 +110,7 @@ const cpu::KernelTable<T>& kernels() {
 template <class T>
 void elu(const T* x, const Arithmetic<T>* alpha, T* z, Shape shape, int num_threads) {
   const std::int64_t size = checked_size(shape);
-  const int threads = cpu::choose_threads(num_threads, size);
+  const int threads = cpu::choose_threads(num_threads, size, cost<T>);
   const auto forward = kernels<T>().forward;
   run_forward<T>(shape, size, threads, [&](const cpu::Tile& tile) { forward(tile, x, alpha, z); });
 }
@@ -115,7 +119,7 @@ template <class T>
 void elu_with_memory(const T* x, const Arithmetic<T>* alpha, T* z, T* memory, Shape shape,
                      int num_threads) {
   const std::int64_t size = checked_size(shape);
-  const int threads = cpu::choose_threads(num_threads, size);
+  const int threads = cpu::choose_threads(num_threads, size, cost<T>);
   const auto forward = kernels<T>().forward_with_memory;
   run_forward<T>(shape, size, threads,
                  [&](const cpu::Tile& tile) { forward(tile, x, alpha, z, memory); });
@@ -154,7 +158,7 @@ void elu_double_backward(const T* v, const Arithmetic<T>* w, const T* grad, cons
                          const Arithmetic<T>* alpha, T* dgrad, T* dx, Arithmetic<T>* dalpha,
                          Shape shape, int num_threads) {
   const std::int64_t size = checked_size(shape);
-  const int threads = cpu::choose_threads(num_threads, size);
+  const int threads = cpu::choose_threads(num_threads, size, cost<T>);
   const auto kernel = kernels<T>().double_backward;
   run_with_sums<FromInput, double>(shape, size, threads, alpha, dalpha,
                                    [&](const cpu::Tile& tile, Sum<double>* partials) {

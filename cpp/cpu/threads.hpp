@@ -1,6 +1,7 @@
 // Threads for independent tasks.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 
@@ -11,21 +12,46 @@ int default_threads();
 
 // Threads for an array of `elements`: `requested` (0: the default), fewer for a small array, and 1
 // in a forked child, where the parent's OpenMP threads no longer exist and would be waited for in
-// vain. Throws std::invalid_argument for a negative request.
-int choose_threads(int requested, std::int64_t elements);
+// vain. By default also 1 where the threads sleep and to wake them would cost more than they gain;
+// `cost` is what an element costs, in those of the cheapest function. Throws std::invalid_argument
+// for a negative request.
+int choose_threads(int requested, std::int64_t elements, int cost = 1);
 
 // Name of the OpenMP runtime; empty without one.
 std::string openmp_runtime();
+
+// The time that threads take to begin, by which choose_threads goes.
+class Region {
+ public:
+  explicit Region(int threads);
+  ~Region();
+  Region(const Region&) = delete;
+  Region& operator=(const Region&) = delete;
+
+  // Called by each thread.
+  void begins();
+
+ private:
+  int threads_;
+  bool measured_ = false;
+  std::int64_t start_ = 0;
+  std::atomic<std::int64_t> last_begin_{0};
+};
 
 // Calls task(i) for each i in [0, count).
 template <class Task>
 void parallel_for(std::int64_t count, [[maybe_unused]] int threads, const Task& task) {
   static_assert(noexcept(task(std::int64_t{})), "no exception leaves a parallel region");
+  Region region(threads);
 #ifdef _OPENMP
   if (threads > 1) {
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (std::int64_t i = 0; i < count; ++i) {
-      task(i);
+#pragma omp parallel num_threads(threads)
+    {
+      region.begins();
+#pragma omp for schedule(static)
+      for (std::int64_t i = 0; i < count; ++i) {
+        task(i);
+      }
     }
     return;
   }

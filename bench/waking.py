@@ -1,0 +1,64 @@
+"""Calls on arrays of middle sizes: in a loop, and a millisecond after the last one.
+
+    python bench/waking.py [--repeats 60]
+
+OpenMP's threads sleep between calls that are far apart, and to wake them may cost more than they
+gain. Prints a table: microseconds with one thread, with all, and with the default, which chooses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+
+import elulayer as el
+
+PAUSE = 0.001  # seconds
+
+
+def median(call, repeats, pause):
+    """Return the median time of a call in microseconds, after a pause or directly after another."""
+    times = []
+    for _ in range(repeats):
+        if pause:
+            time.sleep(pause)
+        else:
+            call()
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times) * 1e6
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=60)
+    repeats = parser.parse_args().repeats
+    threads = el.cpu_info().threads
+    settings = {"1": 1, str(threads): threads, "default": None}
+    heads = [f"{when}, {name}" for when in ("loop", "pause") for name in settings]
+    print(f"| function | elements | {' | '.join(heads)} |")
+    print("|---" * (2 + len(heads)) + "|")
+    for exponent in range(15, 24):
+        x = np.random.default_rng(0).normal(size=(4, 16, 2**exponent // 64)).astype(np.float32)
+        alpha, out = np.full(16, 0.5, np.float32), np.empty_like(x)
+        functions = {
+            "forward": lambda n, x=x, a=alpha, out=out: el.elu(x, a, out=out, num_threads=n),
+            "backward": lambda n, x=x, a=alpha, out=out: el.elu_backward(
+                x, x, a, out=out, num_threads=n
+            ),
+        }
+        for name, function in functions.items():
+            row = [
+                median(lambda n=n, function=function: function(n), repeats, pause)
+                for pause in (0, PAUSE)
+                for n in settings.values()
+            ]
+            print(f"| {name} | 2^{exponent} | {' | '.join(f'{t:.0f}' for t in row)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
