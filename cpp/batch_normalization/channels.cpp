@@ -10,29 +10,24 @@
 namespace elulayer::batch_normalization {
 namespace {
 
-// Outer indices are taken together until they have about this many elements, and each channel at
-// least that many, so that the sums take little memory: a thread's task, and a leaf of the sums,
-// whose shape must not follow from the number of threads.
+// Outer indices are taken together until they have about this many elements: a thread's task, and
+// a leaf of the sums, whose shape must not follow from the number of threads.
 constexpr std::int64_t task_elements = 16384;
-constexpr std::int64_t min_channel_elements = 256;
+// Of each channel, in a leaf: so that the sums take little memory.
+constexpr std::int64_t min_channel_elements = 144;
 
-std::int64_t outers_of_task(Shape shape) {
+// Outer indices of a task, of which each channel has at least so many elements.
+std::int64_t outers_of_task(Shape shape, std::int64_t least) {
   const std::int64_t inner = std::max<std::int64_t>(1, shape.inner);
   const std::int64_t row = inner * std::max<std::int64_t>(1, shape.channels);
-  return std::max((min_channel_elements + inner - 1) / inner, task_elements / row);
+  return std::max((least + inner - 1) / inner, task_elements / row);
 }
 
-std::int64_t count_tasks(Shape shape) {
-  const std::int64_t outers = outers_of_task(shape);
-  return (shape.outer + outers - 1) / outers;
-}
-
-// Calls row(task, offset, channel) for all rows, the tasks on threads.
+// Calls row(task, offset, channel) for all rows, the tasks of so many outer indices on threads.
 template <class Row>
-void for_each_row(Shape shape, int num_threads, const Row& row) {
-  const std::int64_t outers = outers_of_task(shape);
+void for_each_row(Shape shape, std::int64_t outers, int num_threads, const Row& row) {
   const std::int64_t size = shape.outer * shape.channels * shape.inner;
-  cpu::parallel_for(count_tasks(shape), cpu::choose_threads(num_threads, size, 2),
+  cpu::parallel_for((shape.outer + outers - 1) / outers, cpu::choose_threads(num_threads, size, 2),
                     [&](std::int64_t task) noexcept {
                       const std::int64_t last = std::min(shape.outer, (task + 1) * outers);
                       for (std::int64_t n = task * outers; n < last; ++n) {
@@ -86,8 +81,10 @@ PairOfSums add_row(std::int64_t n, const Term& term) {
 template <class RowSums>
 std::vector<PairOfSums> add_channels(Shape shape, int num_threads, const RowSums& row_sums) {
   const auto channels = static_cast<std::size_t>(shape.channels);
-  std::vector<PairOfSums> leaves(static_cast<std::size_t>(count_tasks(shape)) * channels);
-  for_each_row(shape, num_threads, [&](std::int64_t task, std::int64_t at, std::int64_t c) {
+  const std::int64_t outers = outers_of_task(shape, min_channel_elements);
+  const std::int64_t tasks = (shape.outer + outers - 1) / outers;
+  std::vector<PairOfSums> leaves(static_cast<std::size_t>(tasks) * channels);
+  for_each_row(shape, outers, num_threads, [&](std::int64_t task, std::int64_t at, std::int64_t c) {
     PairOfSums& leaf = leaves[static_cast<std::size_t>(task * shape.channels + c)];
     leaf += row_sums(at, c);
   });
@@ -151,38 +148,40 @@ void channel_dots(const T* g, const T* x, const double* center, double* sums, do
 template <class T>
 void channel_affine(const T* x, const double* center, const double* a, const double* b, T* z,
                     Shape shape, int num_threads) {
-  for_each_row(shape, num_threads, [=](std::int64_t, std::int64_t at, std::int64_t c) {
-    const T* const from = x + at;
-    T* const to = z + at;
-    const T m = static_cast<T>(center[c]);
-    const T ac = static_cast<T>(a[c]);
-    const T bc = static_cast<T>(b[c]);
+  for_each_row(shape, outers_of_task(shape, 1), num_threads,
+               [=](std::int64_t, std::int64_t at, std::int64_t c) {
+                 const T* const from = x + at;
+                 T* const to = z + at;
+                 const T m = static_cast<T>(center[c]);
+                 const T ac = static_cast<T>(a[c]);
+                 const T bc = static_cast<T>(b[c]);
     // z = a (x - center) + b
 #pragma omp simd
-    for (std::int64_t i = 0; i < shape.inner; ++i) {
-      to[i] = ac * (from[i] - m) + bc;
-    }
-  });
+                 for (std::int64_t i = 0; i < shape.inner; ++i) {
+                   to[i] = ac * (from[i] - m) + bc;
+                 }
+               });
 }
 
 template <class T>
 void channel_affine_gradient(const T* g, const T* x, const double* center, const double* a,
                              const double* b, const double* d, T* dx, Shape shape,
                              int num_threads) {
-  for_each_row(shape, num_threads, [=](std::int64_t, std::int64_t at, std::int64_t c) {
-    const T* const g_row = g + at;
-    const T* const x_row = x + at;
-    T* const to = dx + at;
-    const T m = static_cast<T>(center[c]);
-    const T ac = static_cast<T>(a[c]);
-    const T bc = static_cast<T>(b[c]);
-    const T dc = static_cast<T>(d[c]);
+  for_each_row(shape, outers_of_task(shape, 1), num_threads,
+               [=](std::int64_t, std::int64_t at, std::int64_t c) {
+                 const T* const g_row = g + at;
+                 const T* const x_row = x + at;
+                 T* const to = dx + at;
+                 const T m = static_cast<T>(center[c]);
+                 const T ac = static_cast<T>(a[c]);
+                 const T bc = static_cast<T>(b[c]);
+                 const T dc = static_cast<T>(d[c]);
     // dx = a g + b (x - center) + d
 #pragma omp simd
-    for (std::int64_t i = 0; i < shape.inner; ++i) {
-      to[i] = ac * g_row[i] + bc * (x_row[i] - m) + dc;
-    }
-  });
+                 for (std::int64_t i = 0; i < shape.inner; ++i) {
+                   to[i] = ac * g_row[i] + bc * (x_row[i] - m) + dc;
+                 }
+               });
 }
 
 #define ELULAYER_INSTANTIATE(T)                                                                  \

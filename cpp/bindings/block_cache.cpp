@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <list>
 #include <mutex>
 #include <new>
@@ -35,13 +36,17 @@ struct Block {
   bool may_be_taken;
 };
 
-// Never destroyed: arrays may outlive every static object.
+using Blocks = std::list<Block>;
+
+// Never destroyed: arrays may outlive every static object. A block goes from one list to the other
+// without an allocation, so that giving it back cannot fail.
 struct Cache {
   std::mutex mutex;
   std::size_t limit = 0;
   std::size_t resting_bytes = 0;
-  std::list<Block> resting;  // the last one that came to rest first
-  std::unordered_map<void*, std::size_t> used;
+  Blocks resting;  // the last one that came to rest first
+  Blocks used;
+  std::unordered_map<void*, Blocks::iterator> places;  // of those that are used
 };
 
 Cache& cache() {
@@ -80,12 +85,19 @@ void* map(std::size_t bytes) {
   return memory;
 }
 
-// Unmaps the blocks that have rested longest, until no more than so many bytes rest.
-void shrink(Cache& the_cache, std::size_t bytes) {
+// Takes the blocks that have rested longest out of the cache, until no more than so many bytes
+// rest. Whoever is given them unmaps them when the cache is unlocked again.
+Blocks shrink(Cache& the_cache, std::size_t bytes) {
+  Blocks taken;
   while (the_cache.resting_bytes > bytes) {
-    const Block block = the_cache.resting.back();
-    the_cache.resting.pop_back();
-    the_cache.resting_bytes -= block.bytes;
+    the_cache.resting_bytes -= the_cache.resting.back().bytes;
+    taken.splice(taken.end(), the_cache.resting, std::prev(the_cache.resting.end()));
+  }
+  return taken;
+}
+
+void unmap(const Blocks& blocks) {
+  for (const Block& block : blocks) {
     munmap(block.memory, block.bytes);
   }
 }
@@ -96,30 +108,51 @@ void offer_pages(Cache& the_cache) {
   for (Block& block : the_cache.resting) {
     warm += block.bytes;
     if (warm > warm_bytes && !block.may_be_taken) {
-      madvise(block.memory, block.bytes, MADV_FREE);
-      block.may_be_taken = true;
+      block.may_be_taken = madvise(block.memory, block.bytes, MADV_FREE) == 0;
     }
   }
 }
 
-// A block at rest of at least so many bytes, and no more than a quarter larger; or nullptr.
-void* wake(Cache& the_cache, std::size_t bytes) {
-  auto& resting = the_cache.resting;
-  auto best = resting.end();
-  for (auto block = resting.begin(); block != resting.end(); ++block) {
+// A block at rest of at least so many bytes, and no more than a quarter larger; or the end.
+Blocks::iterator find_resting(Cache& the_cache, std::size_t bytes) {
+  auto best = the_cache.resting.end();
+  for (auto block = the_cache.resting.begin(); block != the_cache.resting.end(); ++block) {
     const bool fits = block->bytes >= bytes && block->bytes - bytes <= bytes / 4;
-    if (fits && (best == resting.end() || block->bytes < best->bytes)) {
+    if (fits && (best == the_cache.resting.end() || block->bytes < best->bytes)) {
       best = block;
     }
   }
-  if (best == resting.end()) {
-    return nullptr;
+  return best;
+}
+
+// A block that is used from now on, and whether its bytes are all zero. Throws std::bad_alloc.
+void* take(std::size_t bytes, bool& is_zero) {
+  Cache& the_cache = cache();
+  const std::lock_guard lock(the_cache.mutex);
+  const auto found = find_resting(the_cache, bytes);
+  is_zero = found == the_cache.resting.end();
+  if (is_zero) {
+    the_cache.used.push_front({nullptr, bytes, false});
+    void* const memory = map(bytes);
+    if (memory == nullptr) {
+      the_cache.used.pop_front();
+      return nullptr;
+    }
+    the_cache.used.front().memory = memory;
+  } else {
+    the_cache.resting_bytes -= found->bytes;
+    found->may_be_taken = false;
+    the_cache.used.splice(the_cache.used.begin(), the_cache.resting, found);
   }
-  void* const memory = best->memory;
-  the_cache.used.emplace(memory, best->bytes);
-  the_cache.resting_bytes -= best->bytes;
-  resting.erase(best);
-  return memory;
+  const Blocks::iterator block = the_cache.used.begin();
+  try {
+    the_cache.places.emplace(block->memory, block);
+  } catch (...) {
+    munmap(block->memory, block->bytes);
+    the_cache.used.erase(block);
+    throw;
+  }
+  return block->memory;
 }
 
 // A child has no thread that could unlock the mutex for it.
@@ -132,56 +165,61 @@ const int fork_handlers_registered = pthread_atfork(
 
 #if defined(MADV_FREE)
 
-void* allocate(std::size_t bytes) {
+void* allocate(std::size_t bytes) noexcept {
   if (bytes < least_bytes || bytes > SIZE_MAX / 2) {
     return std::malloc(std::max<std::size_t>(bytes, 1));
   }
-  Cache& the_cache = cache();
-  const std::lock_guard lock(the_cache.mutex);
-  const std::size_t block = rounded(bytes);
   try {
-    void* memory = wake(the_cache, block);
-    if (memory == nullptr && (memory = map(block)) != nullptr) {
-      the_cache.used.emplace(memory, block);
-    }
-    return memory;
+    bool is_zero = false;
+    return take(rounded(bytes), is_zero);
   } catch (const std::bad_alloc&) {
     return nullptr;
   }
 }
 
-void release(void* memory) {
+void* allocate_zeros(std::size_t bytes) noexcept {
+  if (bytes < least_bytes || bytes > SIZE_MAX / 2) {
+    return std::calloc(std::max<std::size_t>(bytes, 1), 1);
+  }
+  try {
+    bool is_zero = false;
+    void* const memory = take(rounded(bytes), is_zero);
+    return memory == nullptr || is_zero ? memory : std::memset(memory, 0, bytes);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+void release(void* memory) noexcept {
   Cache& the_cache = cache();
+  Blocks taken;
   {
     const std::lock_guard lock(the_cache.mutex);
-    const auto found = the_cache.used.find(memory);
-    if (found != the_cache.used.end()) {
-      const Block block = {memory, found->second, false};
-      the_cache.used.erase(found);
-      if (block.bytes > the_cache.limit) {
-        munmap(block.memory, block.bytes);
-        return;
-      }
-      shrink(the_cache, the_cache.limit - block.bytes);
-      the_cache.resting.push_front(block);
-      the_cache.resting_bytes += block.bytes;
+    const auto found = the_cache.places.find(memory);
+    if (found != the_cache.places.end()) {
+      const Blocks::iterator block = found->second;
+      the_cache.places.erase(found);
+      the_cache.resting_bytes += block->bytes;
+      the_cache.resting.splice(the_cache.resting.begin(), the_cache.used, block);
+      taken = shrink(the_cache, the_cache.limit);
       offer_pages(the_cache);
-      return;
+      memory = nullptr;
     }
   }
+  unmap(taken);
   std::free(memory);
 }
 
-void* reallocate(void* memory, std::size_t bytes) {
+void* reallocate(void* memory, std::size_t bytes) noexcept {
   std::size_t before = 0;
   {
     Cache& the_cache = cache();
     const std::lock_guard lock(the_cache.mutex);
-    const auto found = the_cache.used.find(memory);
-    if (found == the_cache.used.end()) {
-      return std::realloc(memory, std::max<std::size_t>(bytes, 1));
-    }
-    before = found->second;
+    const auto found = the_cache.places.find(memory);
+    before = found == the_cache.places.end() ? 0 : found->second->bytes;
+  }
+  if (before == 0) {
+    return std::realloc(memory, std::max<std::size_t>(bytes, 1));
   }
   if (bytes <= before && before - bytes <= before / 4) {
     return memory;
@@ -196,26 +234,38 @@ void* reallocate(void* memory, std::size_t bytes) {
 
 void set_limit(std::size_t bytes) {
   Cache& the_cache = cache();
-  const std::lock_guard lock(the_cache.mutex);
-  the_cache.limit = bytes;
-  shrink(the_cache, bytes);
+  Blocks taken;
+  {
+    const std::lock_guard lock(the_cache.mutex);
+    the_cache.limit = bytes;
+    taken = shrink(the_cache, bytes);
+  }
+  unmap(taken);
 }
 
 std::size_t empty() {
   Cache& the_cache = cache();
-  const std::lock_guard lock(the_cache.mutex);
-  const std::size_t bytes = the_cache.resting_bytes;
-  shrink(the_cache, 0);
+  Blocks taken;
+  std::size_t bytes = 0;
+  {
+    const std::lock_guard lock(the_cache.mutex);
+    bytes = the_cache.resting_bytes;
+    taken = shrink(the_cache, 0);
+  }
+  unmap(taken);
   return bytes;
 }
 
 #else  // Without a way to give memory back and keep it, none is kept.
 
-void* allocate(std::size_t bytes) { return std::malloc(std::max<std::size_t>(bytes, 1)); }
-void* reallocate(void* memory, std::size_t bytes) {
+void* allocate(std::size_t bytes) noexcept { return std::malloc(std::max<std::size_t>(bytes, 1)); }
+void* allocate_zeros(std::size_t bytes) noexcept {
+  return std::calloc(std::max<std::size_t>(bytes, 1), 1);
+}
+void* reallocate(void* memory, std::size_t bytes) noexcept {
   return std::realloc(memory, std::max<std::size_t>(bytes, 1));
 }
-void release(void* memory) { std::free(memory); }
+void release(void* memory) noexcept { std::free(memory); }
 void set_limit(std::size_t) {}
 std::size_t empty() { return 0; }
 

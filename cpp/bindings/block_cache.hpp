@@ -9,10 +9,11 @@ namespace elulayer::bindings::block_cache {
 // Memory of fewer bytes is the C library's: it keeps what is small itself.
 constexpr std::size_t least_bytes = std::size_t{1} << 20;
 
-// As malloc, realloc and free. Any thread may call them.
-void* allocate(std::size_t bytes);
-void* reallocate(void* memory, std::size_t bytes);
-void release(void* memory);
+// As malloc, calloc, realloc and free. Any thread may call them.
+void* allocate(std::size_t bytes) noexcept;
+void* allocate_zeros(std::size_t bytes) noexcept;
+void* reallocate(void* memory, std::size_t bytes) noexcept;
+void release(void* memory) noexcept;
 
 // How many bytes may be at rest; 0 keeps none.
 void set_limit(std::size_t bytes);

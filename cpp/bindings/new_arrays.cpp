@@ -3,7 +3,6 @@
 #include <pybind11/numpy.h>
 
 #include <cstdint>
-#include <cstring>
 
 #include "block_cache.hpp"
 
@@ -32,8 +31,7 @@ Handler handler = {
       if (bytes != 0 && count > SIZE_MAX / bytes) {
         return nullptr;
       }
-      void* const memory = block_cache::allocate(count * bytes);
-      return memory == nullptr ? nullptr : std::memset(memory, 0, count * bytes);
+      return block_cache::allocate_zeros(count * bytes);
     },
     [](void*, void* memory, std::size_t bytes) { return block_cache::reallocate(memory, bytes); },
     [](void*, void* memory, std::size_t) { block_cache::release(memory); },

@@ -48,7 +48,7 @@ void run_tiles(const cpu::Partition& tiles, int threads, const Task& task) {
 template <class T, class Task>
 void run_forward(Shape shape, std::int64_t size, int threads, const Task& task) {
   if (size > 0) {
-    run_tiles(cpu::Partition(shape, cpu::run_size(sizeof(Arithmetic<T>))), threads, task);
+    run_tiles(cpu::Partition(shape, cpu::run_size(sizeof(Arithmetic<T>)), false), threads, task);
   }
 }
 
@@ -64,7 +64,7 @@ void run_with_sums(Shape shape, std::int64_t size, int threads, const T* alpha, 
     std::fill_n(dalpha, shape.channels, T(0));
     return;
   }
-  const cpu::Partition tiles(shape, cpu::run_size(sizeof(T)));
+  const cpu::Partition tiles(shape, cpu::run_size(sizeof(T)), true);
   const std::int64_t sums = tiles.leaves() * shape.channels;
   // Without values: the tasks write each of them.
   const std::unique_ptr<Sum<P>[]> partials(new Sum<P>[static_cast<std::size_t>(sums)]);

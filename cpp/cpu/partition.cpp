@@ -8,15 +8,15 @@ namespace {
 // A row longer than this is cut, so that one channel can use many threads; rows shorter than it are
 // taken together up to about as many elements.
 constexpr std::int64_t tile_elements = 16384;
-// Each channel of a tile has at least this many elements, if the array has: so the partial sums
-// take at most 1.6 % of the memory of an array.
-constexpr std::int64_t min_channel_elements = 256;
+// Where there are sums each channel of a tile of whole rows has at least this many elements, if the
+// array has: so the partial sums of 8 bytes take at most 3 % of an array of 16-bit numbers.
+constexpr std::int64_t min_channel_elements = 144;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return a / b + (a % b != 0); }
 
 }  // namespace
 
-Partition::Partition(Shape shape, std::int64_t max_run) : shape_(shape) {
+Partition::Partition(Shape shape, std::int64_t max_run, bool has_sums) : shape_(shape) {
   const auto atleast1 = [](std::int64_t n) { return std::max<std::int64_t>(n, 1); };
   const std::int64_t outer = atleast1(shape.outer);
   const std::int64_t channels = atleast1(shape.channels);
@@ -32,8 +32,8 @@ Partition::Partition(Shape shape, std::int64_t max_run) : shape_(shape) {
     // The rows of consecutive outer indices are contiguous where a tile has all the channels.
     outers_per_run_ = tile_.channels == channels ? std::min(outer, max_run / row) : 1;
     const std::int64_t block = 4 * outers_per_run_;
-    const std::int64_t outers =
-        std::max(ceil_div(tile_elements, row), ceil_div(min_channel_elements, inner));
+    const std::int64_t least = has_sums ? ceil_div(min_channel_elements, inner) : 1;
+    const std::int64_t outers = std::max(ceil_div(tile_elements, row), least);
     tile_.outer = std::min(outer, ceil_div(outers, block) * block);
   }
   outer_tiles_ = ceil_div(shape.outer, tile_.outer);

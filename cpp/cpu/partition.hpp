@@ -11,8 +11,9 @@ namespace elulayer::cpu {
 
 class Partition {
  public:
-  // max_run: run_size of the type of the arithmetic.
-  Partition(Shape shape, std::int64_t max_run);
+  // max_run: run_size of the type of the arithmetic. has_sums: whether there is a sum for each
+  // channel of a tile.
+  Partition(Shape shape, std::int64_t max_run, bool has_sums);
 
   std::int64_t tiles() const { return outer_tiles_ * channel_tiles_ * inner_tiles_; }
   Tile tile(std::int64_t index) const;

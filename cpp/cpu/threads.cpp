@@ -35,10 +35,12 @@ constexpr double element_ns = 0.13;
 constexpr int patience = 4;
 
 std::atomic<std::int64_t> wake_ns{0};
-std::atomic<std::int64_t> last_region_end{0};
-std::atomic<std::int64_t> last_alone_end{0};  // of a call that went without threads
-std::atomic<std::int64_t> alone_ns{0};        // that such calls took, one after the other
-std::atomic<bool> goes_alone{false};          // the call that is about to begin
+
+// Of the calling thread, which has OpenMP threads of its own.
+thread_local std::int64_t last_region_end = 0;
+thread_local std::int64_t last_alone_end = 0;  // of a call that went without threads
+thread_local std::int64_t alone_ns = 0;        // that such calls took, one after the other
+thread_local bool goes_alone = false;          // the call that is about to begin
 
 std::int64_t now_ns() {
   using std::chrono::nanoseconds;
@@ -104,7 +106,7 @@ Region::Region(int threads) : threads_(threads) {
 Region::~Region() {
   if (threads_ > 1) {
     last_region_end = now_ns();
-    if (measured_) {
+    if (measured_ && last_begin_ > 0) {
       const std::int64_t measured = last_begin_ - start_;
       wake_ns = measured < wake_ns ? measured : wake_ns + (measured - wake_ns) / 8;
     }
@@ -115,12 +117,14 @@ Region::~Region() {
 }
 
 void Region::begins() {
-  if (measured_) {
+#ifdef _OPENMP
+  if (measured_ && omp_get_num_threads() == threads_) {
     const std::int64_t now = now_ns();
     std::int64_t last = last_begin_;
     while (last < now && !last_begin_.compare_exchange_weak(last, now)) {
     }
   }
+#endif
 }
 
 int choose_threads(int requested, std::int64_t elements, int cost) {

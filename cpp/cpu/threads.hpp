@@ -1,6 +1,7 @@
 // Threads for independent tasks.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <string>
@@ -40,15 +41,16 @@ class Region {
 
 // Calls task(i) for each i in [0, count).
 template <class Task>
-void parallel_for(std::int64_t count, [[maybe_unused]] int threads, const Task& task) {
+void parallel_for(std::int64_t count, int threads, const Task& task) {
   static_assert(noexcept(task(std::int64_t{})), "no exception leaves a parallel region");
+  threads = static_cast<int>(std::min<std::int64_t>(threads, count));
   Region region(threads);
 #ifdef _OPENMP
   if (threads > 1) {
 #pragma omp parallel num_threads(threads)
     {
       region.begins();
-#pragma omp for schedule(static)
+#pragma omp for schedule(static) nowait
       for (std::int64_t i = 0; i < count; ++i) {
         task(i);
       }

@@ -10,8 +10,8 @@
 //
 // Each of the three has the same members:
 //
-//   scaled(alpha)           what the short form is given for alpha: NaN where it does not take
-//   alpha depth(source)           the short form is for elements whose depth is at least deep
+//   scaled(alpha)           what the short form is given for alpha; NaN if it cannot take it
+//   depth(source)           the short form is for elements whose depth is at least deep
 //   short_form(g, source, scaled)   dX, and the term times term_scale; where one of them is not
 //                                   finite, neither is to be used
 //   any_form(g, source, alpha, short_dx)   dX, where the short form gives short_dx, and two factors
@@ -88,7 +88,9 @@ struct DxAndExpm1 {
 
 // In double nothing overflows, and nothing is subnormal before the result is rounded to float.
 ELULAYER_FN DxAndExpm1<float> dx_and_expm1(float g, float x, float alpha) {
-  constexpr double cut = -300.0;  // for x below it every product with finite numbers rounds to 0
+  // For x below it every product with finite numbers rounds to 0, and exp(x) is 0 here: NaN beside
+  // an infinite g or alpha.
+  constexpr double cut = -300.0;
   const double wide_x = static_cast<double>(x);
   const Exponential<double> e =
       exponential<0, Ln2::one_part, double, float>(wide_x < cut ? cut : wide_x);

@@ -78,6 +78,17 @@ def test_z(dtype):
 
 
 @needs_long_double
+def test_z_where_its_error_is_largest():
+    """In float64: where n is 0, x deep, and the products with alpha lie below a power of two."""
+    rng = np.random.default_rng(3)
+    for alpha in [1.2796345862971932, 1.311978705448401, *rng.uniform(1, 2, 20)]:
+        x = -rng.uniform(0.2, 0.75, 200_000)
+        exact = np.expm1(x.astype(np.longdouble)) * np.longdouble(alpha)
+        error = worst("Z", el.elu(x, alpha), exact, np.float64, x)
+        assert error <= (1.02 if FUSED else 1.5)
+
+
+@needs_long_double
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_dx(dtype):
     x, g, alpha = inputs(dtype, 2)

@@ -283,8 +283,7 @@ def test_every_value_at_every_position(dtype):
 
 # Neighbours --------------------------------------------------------------------------------------
 
-# The short form takes 0 and magnitudes from 2^-20 to 2^20 backward; forward, all finite alphas that
-# are not negative.
+# The short form of backward takes 0 and magnitudes from 2^-20 to 2^20.
 SHORT_ALPHAS = [1.0, 0.75, 0.0, 2.0**-20, 2.0**20]
 NEGATIVE_ALPHAS = [-0.5, -(2.0**20), -(2.0**-20)]
 OTHER_ALPHAS = [-0.0, 1e-30, -1e-30, 1e30, 1.5e-45, 3e38, math.inf, -math.inf, math.nan]

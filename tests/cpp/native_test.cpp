@@ -137,7 +137,7 @@ void check_memory_of_sums() {
     for (const std::int64_t inner : {1, 2, 49, 255, 256, 257, 511, 512, 513, 16384, 20000}) {
       for (const std::int64_t outer : {1, 31, 1000, 100000}) {
         const elulayer::Shape shape = {outer, channels, inner};
-        const elulayer::cpu::Partition tiles(shape, elulayer::cpu::run_size(sizeof(P)));
+        const elulayer::cpu::Partition tiles(shape, elulayer::cpu::run_size(sizeof(P)), true);
         constexpr auto bytes = static_cast<std::int64_t>(sizeof(elulayer::Sum<P>));
         const double sums = static_cast<double>((tiles.leaves() - 1) * channels * bytes);
         const double array = static_cast<double>(outer * channels * inner) * sizeof(T);

@@ -140,7 +140,8 @@ def test_every_loop_of_its_own_is_vectorized(reports):
                 # This one computes floats in double.
                 is_double = element == "double" or re.search(r"backward_any<[^>]*FromInput", name)
                 full = report.full(8 if is_double else 4)
-                assert max(sizes, default=0) >= full, f"{report.isa}: {name}: {sizes}"
+                wider = is_double and element == "float" and max(sizes, default=0) > full
+                assert full in sizes or wider, f"{report.isa}: {name}: {sizes}"
 
 
 def test_no_loop_is_left_out():

@@ -1,7 +1,6 @@
 // What the CPU kernels were compiled for, what this machine can run, and what runs.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 

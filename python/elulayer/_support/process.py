@@ -144,7 +144,7 @@ def limit_cache() -> None:
     value = os.environ.get(_CACHE_VARIABLE)
     if value is None:
         _core.set_cache_bytes(min(_MOST_BYTES, _physical_memory() // 8))
-    elif value.isascii() and value.isdigit() and int(value) < 2**63:
+    elif value.isascii() and value.isdigit() and len(value) < 19:
         _core.set_cache_bytes(int(value))
     else:
         raise ImportError(f"{_CACHE_VARIABLE} must be a number of bytes, 0 for none, not {value!r}")
