@@ -127,7 +127,7 @@ void backward(const Tile& tile, const S* grad, const S* source, const Arithmetic
   for_each_group<T>(tile, [&](auto runs) {
     using Runs = decltype(runs);
     typename Runs::template Values<T> scaled;
-    runs.fill(scaled, [&](int64_t c) { return Mode::scaled(alpha[c]); });
+    runs.fill(scaled, [&](int64_t c) { return scaled_or_nan<Mode>(alpha[c]); });
     Pattern<T, max_run<T>> alphas;
     bool has_alphas = false;
 

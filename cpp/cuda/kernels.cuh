@@ -245,27 +245,27 @@ __global__ void __launch_bounds__(block_size)
 // dX of one element, and its term, by the form for every input: rare, and too long to be unrolled.
 template <class Mode, class T>
 __device__ __noinline__ AnyBackward<T> backward_any(T g, T source, T alpha) {
-  return Mode::any_form(g, source, alpha, Mode::short_form(g, source, Mode::scaled(alpha)).dx);
+  return Mode::any_form(g, source, alpha,
+                        Mode::short_form(g, source, scaled_or_nan<Mode>(alpha)).dx);
 }
 
 // dX of `count` elements from `first` on in place of their gs, and their terms: by the short form
 // if that is right for all of them.
 template <class Mode, int count, int vector, int sums_count, class S>
 __device__ void backward_part(int first, S (&gs)[vector], const S (&sources)[vector],
-                              const Arithmetic<S> (&alphas)[sums_count],
-                              const Arithmetic<S> (&scaled)[sums_count],
+                              const Arithmetic<S> (&alphas)[sums_count], bool short_alphas,
                               Sum<Arithmetic<S>> (&sums)[sums_count]) {
   using T = Arithmetic<S>;
   T dx[count];
   T terms[count];
   T probe = T(0);  // becomes NaN where a result is not finite
-  bool is_short = true;
+  bool is_short = short_alphas;
   ELULAYER_UNROLL
   for (int i = 0; i < count; ++i) {
     const int v = first + i;
     const T source = to_arithmetic(sources[v]);
     const ShortBackward<T> element =
-        Mode::short_form(to_arithmetic(gs[v]), source, scaled[v % sums_count]);
+        Mode::short_form(to_arithmetic(gs[v]), source, Mode::scaled(alphas[v % sums_count]));
     dx[i] = element.dx;
     terms[i] = element.term;
     probe = multiply_add(element.dx, T(0), multiply_add(element.term, T(0), probe));
@@ -352,13 +352,13 @@ __global__ void __launch_bounds__(block_size, fold || vector < 8 ? 0 : 3)
   const Place place = find_place<vector, fold>(plan);
   T alphas[sums_count];
   read_alphas(plan, place, alpha, alpha_value, alphas);
-  T scaled[sums_count];
+  bool short_alphas = true;
   ELULAYER_UNROLL
   for (int v = 0; v < sums_count; ++v) {
     if constexpr (std::is_same_v<Mode, FromOutput>) {
       alphas[v] = alphas[v] > T(0) ? alphas[v] : T(__builtin_nanf(""));
     }
-    scaled[v] = Mode::scaled(alphas[v]);
+    short_alphas = short_alphas && Mode::short_alpha(alphas[v]);
   }
   Sum<T> sums[sums_count] = {};
   constexpr int count = in_flight<T, fold>;
@@ -380,7 +380,7 @@ __global__ void __launch_bounds__(block_size, fold || vector < 8 ? 0 : 3)
         constexpr int part = together<vector, fold>;
         ELULAYER_UNROLL
         for (int v = 0; v < vector; v += part) {
-          backward_part<Mode, part>(v, gs[i], sources[i], alphas, scaled, sums);
+          backward_part<Mode, part>(v, gs[i], sources[i], alphas, short_alphas, sums);
         }
         write(place, gs[i], dx, at + i * place.stride);
       }

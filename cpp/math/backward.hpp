@@ -10,12 +10,13 @@
 //
 // Each of the three has the same members:
 //
-//   scaled(alpha)           what the short form is given for alpha; NaN if it cannot take it
+//   short_alpha(alpha)      whether the short form takes this alpha
+//   scaled(alpha)           what the short form is given for alpha
 //   depth(source)           the short form is for elements whose depth is at least deep
 //   short_form(g, source, scaled)   dX, and the term times term_scale; where one of them is not
 //                                   finite, neither is to be used
-//   any_form(g, source, alpha, short_dx)   dX, where the short form gives short_dx, and two factors
-//                                   of the term
+//   any_form(g, source, alpha, short_dx)   dX, and two factors of the term; short_dx is the short
+//                                   form's dX, not finite where that does not take alpha
 //   term_divisor(alpha)             what the sum of the terms is divided by
 
 #ifndef ELULAYER_MATH_BACKWARD_HPP
@@ -71,10 +72,10 @@ ELULAYER_FN bool is_ordinary_alpha(T alpha) {
   return magnitude(alpha) >= T(0x1p-20) && magnitude(alpha) <= T(0x1p20);
 }
 
-// The alpha, or NaN where the short form does not take it.
+// Whether the short form takes this alpha.
 template <class T>
-ELULAYER_FN T short_alpha(T alpha) {
-  return is_ordinary_alpha(alpha) || to_bits(alpha) == 0 ? alpha : T(__builtin_nanf(""));
+ELULAYER_FN bool is_short_alpha(T alpha) {
+  return is_ordinary_alpha(alpha) || to_bits(alpha) == 0;
 }
 
 // From x, the form for every input --------------------------------------------------------------
@@ -148,8 +149,13 @@ ELULAYER_FN DxAndExpm1<double> dx_and_expm1(double g, double x, double alpha) {
 
 struct FromInput {
   template <class T>
+  ELULAYER_FN bool short_alpha(T alpha) {
+    return is_short_alpha(alpha);
+  }
+
+  template <class T>
   ELULAYER_FN T scaled(T alpha) {
-    return short_alpha(alpha) / term_scale<T>;
+    return alpha / term_scale<T>;
   }
 
   template <class T>
@@ -186,6 +192,11 @@ struct FromInput {
 // What the two that start from expm1(x) share: no depth is too deep.
 struct FromExpm1 {
   template <class T>
+  ELULAYER_FN T scaled(T alpha) {
+    return alpha;
+  }
+
+  template <class T>
   ELULAYER_FN T depth(T) {
     return T(0);
   }
@@ -198,8 +209,8 @@ struct FromExpm1 {
 
 struct FromMemory : FromExpm1 {
   template <class T>
-  ELULAYER_FN T scaled(T alpha) {
-    return alpha;
+  ELULAYER_FN bool short_alpha(T) {
+    return true;
   }
 
   // Whether x > 0: only then the sign bit is clear.
@@ -225,8 +236,8 @@ struct FromMemory : FromExpm1 {
 // The terms are g z = alpha g expm1(x); their sum is divided by term_divisor(alpha).
 struct FromOutput : FromExpm1 {
   template <class T>
-  ELULAYER_FN T scaled(T alpha) {
-    return short_alpha(alpha);
+  ELULAYER_FN bool short_alpha(T alpha) {
+    return is_short_alpha(alpha);
   }
 
   // 1 for an alpha whose products could leave the range: any_form divides each z by it. NaN for one
@@ -257,6 +268,12 @@ struct FromOutput : FromExpm1 {
     return {z > T(0) ? g : with_one_nan(dx), z > T(0) ? T(0) : g, z > T(0) ? T(0) : factor};
   }
 };
+
+// What the short form is given for alpha: NaN, which makes dX NaN, where it does not take alpha.
+template <class Mode, class T>
+ELULAYER_FN T scaled_or_nan(T alpha) {
+  return Mode::short_alpha(alpha) ? Mode::scaled(alpha) : T(__builtin_nanf(""));
+}
 
 // The second derivative ---------------------------------------------------------------------------
 
