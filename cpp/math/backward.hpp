@@ -135,7 +135,7 @@ ELULAYER_FN DxAndExpm1<double> dx_and_expm1(double g, double x, double alpha) {
 
   const double exact_k = g_.exponent + a.exponent + (e.origin_n - origin<double, 0>);
   const double k = exact_k < least_k ? least_k : exact_k;
-  const double half = (multiply_add(k, 0.5, rounder)) - rounder;
+  const double half = multiply_add(k, 0.5, rounder) - rounder;
   const double power = x < cut ? 0.0 : power_of_two(origin<double, 0> + (k - half));
   const double dx = product * power_of_two(origin<double, 0> + half) * power;
 
