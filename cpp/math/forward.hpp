@@ -21,25 +21,14 @@ constexpr int expm1_n_min = -(Format<T>::mantissa_bits + 3);
 template <class T>
 constexpr T expm1_x_min = T(expm1_n_min<T>) * Logarithm<T>::ln2;
 
-// The larger of the two. NaN stays NaN on a GPU, which has registers to lose; elsewhere that would
-// not be one instruction.
-template <class T>
-ELULAYER_FN T at_least(T x, T least_x) {
-#if defined(__CUDA_ARCH__)
-  return x < least_x ? least_x : x;
-#else
-  return x > least_x ? x : least_x;
-#endif
-}
-
-// alpha expm1(x) for x <= 0; for NaN the result means nothing.
+// alpha expm1(x) for x <= 0; NaN for NaN.
 //
 // In float the product with alpha adds its rounding to that of expm1(x), which is within 0.68 ULP
 // (0.83 without fused operations).
 template <bool selects = false>
 ELULAYER_FN float scaled_expm1(float x, float alpha, float least_x) {
   constexpr Ln2 parts = ELULAYER_FAST_FMA ? Ln2::one_part : Ln2::two_parts;
-  const Exponential<float> e = exponential<0, parts>(at_least(x, least_x));
+  const Exponential<float> e = exponential<0, parts>(x < least_x ? least_x : x);
   const float power = power_of_two(e.origin_n);
   const float m = multiply_add(power, e.p, power - 1.0f);
   return alpha * (m > x ? m : x);  // expm1(x) >= x; -0 for -0
@@ -49,11 +38,11 @@ ELULAYER_FN float scaled_expm1(float x, float alpha, float least_x) {
 // second has the last term and what rounding the first has left: the result is within 1.02 ULP for
 // every alpha (1.5 without fused operations).
 //
-// An infinite alpha's second product would be -inf: it is made 0, which vectorizes, or the sum is
-// not selected, which takes fewer registers on a GPU.
+// An infinite alpha's second product would be -inf: it is made 0, or the sum is not selected, which
+// takes fewer registers on a GPU.
 template <bool selects = !ELULAYER_FAST_FMA>
 ELULAYER_FN double scaled_expm1(double x, double alpha, double least_x) {
-  const Exponential<double> e = exponential<0, Ln2::two_parts>(at_least(x, least_x));
+  const Exponential<double> e = exponential<0, Ln2::two_parts>(x < least_x ? least_x : x);
   const double power = power_of_two(e.origin_n);
   const double rest = 1.0 - power;
   const double first = power * e.t;
@@ -88,18 +77,10 @@ struct Remembered {
 
 template <class T>
 ELULAYER_FN Remembered<T> elu_remembered(T x, T alpha, T least_x) {
-  const T expm1 = computed(scaled_expm1<>(x, T(1), least_x));
-#if defined(__CUDA_ARCH__)
-  const T memory = from_bits<T>(to_bits(expm1) | to_bits(-T(0)));
-#else
-  const T memory = from_bits<T>(to_bits(x <= T(0) ? expm1 : x) | to_bits(-T(0)));
-#endif
-#if defined(__CUDA_ARCH__)
+  const T memory =
+      from_bits<T>(to_bits(computed(scaled_expm1<>(x, T(1), least_x))) | to_bits(-T(0)));
   const T z = computed(scaled_expm1<true>(x, alpha, least_x));
   return {x <= T(0) ? z : x, x > T(0) ? T(0) : memory};
-#else
-  return {elu_element(x, alpha, least_x), x > T(0) ? T(0) : memory};
-#endif
 }
 
 }  // namespace
