@@ -16,18 +16,11 @@
 namespace elulayer::cuda {
 namespace {
 
-// For launch bounds: five or eight blocks of 256 threads on a multiprocessor, or as many as it has
-// room for.
+// For launch bounds: five blocks of 256 threads on a multiprocessor, or as many as it has room for.
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
 constexpr int five_blocks = 4;
-constexpr int eight_blocks = 4;
-#elif defined(__CUDA_ARCH__) && \
-    (__CUDA_ARCH__ == 860 || __CUDA_ARCH__ == 890 || __CUDA_ARCH__ >= 1200)
-constexpr int five_blocks = 5;
-constexpr int eight_blocks = 6;
 #else
 constexpr int five_blocks = 5;
-constexpr int eight_blocks = 8;
 #endif
 
 // The dynamic shared memory of the block.

@@ -214,9 +214,7 @@ __global__ void __launch_bounds__(block_size, fold || vector > 2 ? 0 : five_bloc
 
 // z as above, and memory = expm1(min(x, 0)).
 template <int vector, bool fold, class S>
-__global__ void __launch_bounds__(block_size, vector == 1      ? eight_blocks
-                                              : sizeof(S) == 4 ? 0
-                                                               : five_blocks)
+__global__ void __launch_bounds__(block_size, vector == 2 || vector == 8 ? five_blocks : 0)
     remember_kernel(Plan plan, const S* x, const Arithmetic<S>* alpha, Arithmetic<S> alpha_value,
                     S* z, S* memory) {
   using T = Arithmetic<S>;
