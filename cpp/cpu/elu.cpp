@@ -41,14 +41,14 @@ std::int64_t checked_size(Shape shape) {
 
 // Calls task(tile) for all tiles.
 template <class Task>
-void run_tiles(const cpu::Partition& tiles, int threads, const Task& task) {
-  cpu::parallel_for(tiles.tiles(), threads, [&](std::int64_t i) noexcept { task(tiles.tile(i)); });
+void run_tiles(const cpu::Partition& tiles, cpu::Team team, const Task& task) {
+  cpu::parallel_for(tiles.tiles(), team, [&](std::int64_t i) noexcept { task(tiles.tile(i)); });
 }
 
 template <class T, class Task>
-void run_forward(Shape shape, std::int64_t size, int threads, const Task& task) {
+void run_forward(Shape shape, std::int64_t size, cpu::Team team, const Task& task) {
   if (size > 0) {
-    run_tiles(cpu::Partition(shape, cpu::run_size(sizeof(Arithmetic<T>)), false), threads, task);
+    run_tiles(cpu::Partition(shape, cpu::run_size(sizeof(Arithmetic<T>)), false), team, task);
   }
 }
 
@@ -58,7 +58,7 @@ constexpr std::int64_t channel_group = 16;
 // Calls task(tile, partials) for all tiles, and adds up the partial sums, leaf by leaf, to
 // dalpha[c] = sum / Mode::term_divisor(alpha[c]). The sums are of terms of type P.
 template <class Mode, class P, class T, class Task>
-void run_with_sums(Shape shape, std::int64_t size, int threads, const T* alpha, T* dalpha,
+void run_with_sums(Shape shape, std::int64_t size, cpu::Team team, const T* alpha, T* dalpha,
                    const Task& task) {
   if (size == 0) {
     std::fill_n(dalpha, shape.channels, T(0));
@@ -68,9 +68,9 @@ void run_with_sums(Shape shape, std::int64_t size, int threads, const T* alpha, 
   const std::int64_t sums = tiles.leaves() * shape.channels;
   // Without values: the tasks write each of them.
   const std::unique_ptr<Sum<P>[]> partials(new Sum<P>[static_cast<std::size_t>(sums)]);
-  run_tiles(tiles, threads, [&](const cpu::Tile& tile) { task(tile, partials.get()); });
+  run_tiles(tiles, team, [&](const cpu::Tile& tile) { task(tile, partials.get()); });
   const std::int64_t groups = (shape.channels + channel_group - 1) / channel_group;
-  cpu::parallel_for(groups, cpu::choose_threads(threads, sums), [&](std::int64_t i) noexcept {
+  cpu::parallel_for(groups, cpu::choose_threads(team.threads, sums), [&](std::int64_t i) noexcept {
     const std::int64_t first = i * channel_group;
     const std::int64_t last = std::min(first + channel_group, shape.channels);
     Sum<P> totals[channel_group] = {};
@@ -93,8 +93,8 @@ void run_backward(typename cpu::KernelTable<T>::Backward kernel, const T* grad, 
                   int num_threads) {
   using P = Arithmetic<T>;
   const std::int64_t size = checked_size(shape);
-  const int threads = cpu::choose_threads(num_threads, size, 2 * cost<T>);
-  run_with_sums<Mode, P>(shape, size, threads, alpha, dalpha,
+  const cpu::Team team = cpu::choose_threads(num_threads, size, 2 * cost<T>);
+  run_with_sums<Mode, P>(shape, size, team, alpha, dalpha,
                          [&](const cpu::Tile& tile, Sum<P>* partials) {
                            kernel(tile, grad, source, alpha, dx, partials);
                          });
@@ -110,18 +110,18 @@ const cpu::KernelTable<T>& kernels() {
 template <class T>
 void elu(const T* x, const Arithmetic<T>* alpha, T* z, Shape shape, int num_threads) {
   const std::int64_t size = checked_size(shape);
-  const int threads = cpu::choose_threads(num_threads, size, cost<T>);
+  const cpu::Team team = cpu::choose_threads(num_threads, size, cost<T>);
   const auto forward = kernels<T>().forward;
-  run_forward<T>(shape, size, threads, [&](const cpu::Tile& tile) { forward(tile, x, alpha, z); });
+  run_forward<T>(shape, size, team, [&](const cpu::Tile& tile) { forward(tile, x, alpha, z); });
 }
 
 template <class T>
 void elu_with_memory(const T* x, const Arithmetic<T>* alpha, T* z, T* memory, Shape shape,
                      int num_threads) {
   const std::int64_t size = checked_size(shape);
-  const int threads = cpu::choose_threads(num_threads, size, cost<T>);
+  const cpu::Team team = cpu::choose_threads(num_threads, size, cost<T>);
   const auto forward = kernels<T>().forward_with_memory;
-  run_forward<T>(shape, size, threads,
+  run_forward<T>(shape, size, team,
                  [&](const cpu::Tile& tile) { forward(tile, x, alpha, z, memory); });
 }
 
@@ -158,9 +158,9 @@ void elu_double_backward(const T* v, const Arithmetic<T>* w, const T* grad, cons
                          const Arithmetic<T>* alpha, T* dgrad, T* dx, Arithmetic<T>* dalpha,
                          Shape shape, int num_threads) {
   const std::int64_t size = checked_size(shape);
-  const int threads = cpu::choose_threads(num_threads, size, cost<T>);
+  const cpu::Team team = cpu::choose_threads(num_threads, size, cost<T>);
   const auto kernel = kernels<T>().double_backward;
-  run_with_sums<FromInput, double>(shape, size, threads, alpha, dalpha,
+  run_with_sums<FromInput, double>(shape, size, team, alpha, dalpha,
                                    [&](const cpu::Tile& tile, Sum<double>* partials) {
                                      kernel(tile, v, w, grad, x, alpha, dgrad, dx, partials);
                                    });

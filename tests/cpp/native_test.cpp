@@ -1,5 +1,6 @@
 // The native API as a C++ program uses it; the numbers are checked against the C library's double.
 // The Python tests hold the core to its bounds; these show that it needs no Python.
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "cpu/partition.hpp"
+#include "cpu/waking.hpp"
 #include "elulayer/cpu_info.hpp"
 #include "elulayer/elulayer.hpp"
 
@@ -149,6 +151,49 @@ void check_memory_of_sums() {
   }
 }
 
+// With times that are made up: waking takes 300 us, where it is done.
+void check_waking() {
+  constexpr std::int64_t us = 1000;
+  std::atomic<std::int64_t> cost{0};
+  elulayer::cpu::Waking waking(cost);
+  std::int64_t now = 1'000'000 * us;
+  const auto call = [&](std::int64_t gain) {  // of twice that time with one thread
+    const bool woken = waking.pays(now, gain);
+    const std::int64_t start = now;
+    now += woken ? 300 * us + gain : 2 * gain;
+    if (woken) {
+      waking.had_threads(start, start + 300 * us, now);
+    } else {
+      waking.went_alone(start, now);
+    }
+    return woken;
+  };
+  check(call(10 * us), "threads are woken while it is not known what that costs");
+  int woken = 0;
+  for (int i = 0; i < 100; ++i) {
+    now += 1000 * us;
+    woken += call(50 * us) ? 1 : 0;
+  }
+  check(woken < 10,
+        "after pauses small work is left to one thread: woken " + std::to_string(woken));
+  now += 1000 * us;
+  check(call(1000 * us), "large work wakes threads");
+  check(waking.pays(now + us, us), "threads that are awake are used");
+  now += 1000 * us;
+  int alone = 0;
+  while (!call(50 * us) && alone < 100) {
+    ++alone;
+    now += us;
+  }
+  check(alone > 2 && alone < 20, "a loop wakes them after a while: " + std::to_string(alone));
+  for (int i = 0; i < 100; ++i) {
+    now += 1000 * us;
+    waking.had_threads(now, now + 5 * us, now + 20 * us);
+  }
+  now += 1000 * us;
+  check(waking.pays(now, 10 * us), "where waking has become cheap small work wakes threads");
+}
+
 void check_errors() {
   float value = -1;
   const auto call = [&](elulayer::Shape shape, int threads) {
@@ -191,6 +236,7 @@ int main() {
   check_memory_of_sums<float>();
   check_memory_of_sums<double>();
   check_memory_of_sums<elulayer::float16>();
+  check_waking();
   check_errors();
   std::printf("%d passed, %d failed\n", passed, failed);
   return failed == 0 ? 0 : 1;
