@@ -47,7 +47,7 @@ def size_pair(what: str, value: Any) -> tuple[int, int]:
 
 def batch_shape(shape: tuple[int, ...]) -> str:
     """Return the shape of a batch of arrays of this shape, as messages have it: (N, 3, 8, 8)."""
-    return f"(N, {', '.join(map(str, shape))})"
+    return f"(N, {', '.join(map(str, shape))})" if shape else "(N,)"
 
 
 def choice(what: str, value: Any, choices: tuple[str, ...]) -> str:
