@@ -157,7 +157,8 @@ void backward(const Tile& tile, const S* grad, const S* source, const Arithmetic
       T* to[max_runs];
       int size = 0;
       for (int r = 0; r < count; ++r) {
-        const auto [at, n] = block[r];
+        const int64_t at = block[r].at;
+        const int n = not_empty(block[r].n);
         g[r] = read(grad + at, grad_buffer + size, n);
         s[r] = read(source + at, source_buffer + size, n);
         to[r] = target(dx + at, dx_buffer + size, is_input);

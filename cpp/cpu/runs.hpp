@@ -106,8 +106,8 @@ struct Patterns {
         values.set(i++, of_channel);
       }
     }
-    for (; i < lanes(); i *= 2) {
-      const int n = i < lanes() - i ? i : lanes() - i;
+    for (; i < V::capacity; i *= 2) {
+      const int n = i < V::capacity - i ? i : V::capacity - i;
       __builtin_memcpy(values.values + i, values.values,
                        sizeof *values.values * static_cast<size_t>(n));
     }

@@ -73,7 +73,7 @@ Region::~Region() {
   }
 }
 
-void Region::begins() {
+void Region::begins() const {
 #ifdef _OPENMP
   if (omp_get_num_threads() == team_.threads) {
     const std::int64_t now = now_ns();

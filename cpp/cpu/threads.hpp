@@ -36,12 +36,12 @@ class Region {
   Region& operator=(const Region&) = delete;
 
   // Called by each thread.
-  void begins();
+  void begins() const;
 
  private:
   Team team_;
   std::int64_t start_ = 0;
-  std::atomic<std::int64_t> last_begin_{0};
+  mutable std::atomic<std::int64_t> last_begin_{0};
 };
 
 // Calls task(i) for each i in [0, count).
@@ -49,7 +49,7 @@ template <class Task>
 void parallel_for(std::int64_t count, Team team, const Task& task) {
   static_assert(noexcept(task(std::int64_t{})), "no exception leaves a parallel region");
   team.threads = static_cast<int>(std::min<std::int64_t>(team.threads, count));
-  Region region(team);
+  const Region region(team);
 #ifdef _OPENMP
   if (team.threads > 1) {
 #pragma omp parallel num_threads(team.threads)

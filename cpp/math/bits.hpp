@@ -116,7 +116,7 @@ ELULAYER_FN double computed(double value) {
 // comparison and a selection with AVX-512; of one and a variable, one instruction.
 template <class T>
 ELULAYER_FN T as_variable(T constant) {
-  WordOf<T> bits = to_bits(constant);
+  WordOf<T> bits = to_bits(constant);  // NOLINT(misc-const-correctness): asm writes it
   asm("" : "+r"(bits));
   return from_bits<T>(bits);
 }
