@@ -367,6 +367,19 @@ def test_fully_connected():
     assert layer.backward(X, expected, expected, None)[0] is None
 
 
+@pytest.mark.parametrize("inputs", [1, 2047, 2048, 2049, 5000])
+def test_fully_connected_products_in_parts(inputs):
+    X, dLdZ = np.random.default_rng(41).normal(size=(2, 6, inputs))
+    dLdZ = dLdZ[:, :1] * [1, -2, 3]
+    layer = initialized(el.FullyConnectedLayer(3), X)
+    Z, memory = layer.forward(X)
+    np.testing.assert_allclose(Z, X @ layer.weights.T.astype(float) + layer.bias, rtol=1e-10)
+    dX, dweights, dbias = layer.backward(X, Z, dLdZ, memory)
+    np.testing.assert_allclose(dX, dLdZ @ layer.weights.astype(float), rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(dweights, (dLdZ.T @ X).astype(np.float32), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(dbias, dLdZ.sum(axis=0), rtol=1e-6)
+
+
 def test_fully_connected_errors():
     layer = el.FullyConnectedLayer(5)
     with pytest.raises(RuntimeError, match="no weights yet"):

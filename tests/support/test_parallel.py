@@ -8,12 +8,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 import elulayer as el
 from elulayer._support import parallel, process
 from shared.small_network import blobs, options, same, small_layers, values
-
-threadpoolctl = pytest.importorskip("threadpoolctl", reason="the extra 'train' is absent")
 
 
 def set_threads(monkeypatch, threads):
@@ -189,20 +188,24 @@ def test_training_and_prediction_have_one_blas_thread():
     assert set(seen) <= {1}
 
 
-def convolution_results(threads, monkeypatch):
+def results(layer, threads, monkeypatch):
     set_threads(monkeypatch, threads)
-    X = np.random.default_rng(1).normal(size=(7, 3, 9, 8)).astype(np.float32)
-    layer = el.Convolution2DLayer((3, 2), 5, stride=2, padding=1)
+    X = np.random.default_rng(1).normal(size=(7, 3, 29, 83)).astype(np.float32)
     layer.initialize(X.shape[1:], np.random.default_rng(2))
     with process.one_blas_thread():
         Z, memory = layer.forward(X)
         return Z, *layer.backward(X, Z, np.cos(Z), memory)
 
 
-def test_the_convolutions_bits_do_not_depend_on_the_threads(monkeypatch):
-    one = convolution_results(1, monkeypatch)
+@pytest.mark.parametrize(
+    "layer",
+    [el.Convolution2DLayer((3, 2), 5, stride=2, padding=1), el.FullyConnectedLayer(10)],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_bits_do_not_depend_on_the_threads(layer, monkeypatch):
+    one = results(layer, 1, monkeypatch)
     for threads in (2, 3, 16):
-        more = convolution_results(threads, monkeypatch)
+        more = results(layer, threads, monkeypatch)
         for a, b in zip(one, more, strict=True):
             assert np.array_equal(a, b)
 

@@ -72,12 +72,10 @@ class _OneBlasThread:
 def _limit_blas() -> Any:
     """Give BLAS one thread; return what can give it back its own.
 
-    None without threadpoolctl, and where another thread is limiting OpenBLAS already: since version
-    3.8 threadpoolctl lets one thread do so at a time, and ignores the others.
+    None where another thread is limiting OpenBLAS already: since version 3.8 threadpoolctl lets one
+    thread do so at a time, and ignores the others.
     """
     controller = _blas()
-    if controller is None:
-        return None
     limit = controller.limit(limits=1)
     if any(library["num_threads"] not in (1, None) for library in controller.info()):
         limit.restore_original_limits()
@@ -99,11 +97,9 @@ def _release_control(force: bool) -> None:
 
 @cache
 def _blas() -> Any:
-    """Return what knows the BLAS libraries of this process; None without threadpoolctl."""
-    try:
-        from threadpoolctl import ThreadpoolController
-    except ImportError:
-        return None
+    """Return what knows the BLAS libraries of this process."""
+    from threadpoolctl import ThreadpoolController
+
     return ThreadpoolController().select(user_api="blas")
 
 
@@ -112,7 +108,7 @@ _one_thread = _OneBlasThread()
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Keep BLAS to one thread meanwhile, if the package threadpoolctl is installed.
+    """Keep BLAS to one thread meanwhile.
 
     Its threads go on spinning for a while after each product, on the cores that OpenMP's threads
     want next. Where calls overlap, BLAS has its threads back when the last of them ends.

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .._support.checks import integer
+from .._support.parallel import in_parallel
 from .._support.typing import FloatArray
 from .base import Layer
 from .weights import draw, initializer
+
+_PART = 2048
+"""How many inputs one product takes: BLAS splits none with so few outputs over threads."""
 
 
 class FullyConnectedLayer(Layer):
@@ -90,7 +95,14 @@ class FullyConnectedLayer(Layer):
                 f"not shape {X.shape}"
             )
         weights = self.weights.astype(X.dtype, copy=False)
-        Z: FloatArray = X.reshape(len(X), inputs) @ weights.T
+        rows = X.reshape(len(X), inputs)
+        sums = np.empty((-(-inputs // _PART), len(X), len(weights)), dtype=X.dtype)
+
+        def multiply(k: int, part: slice) -> None:
+            np.matmul(rows[:, part], weights[:, part].T, out=sums[k])
+
+        _for_each_part(multiply, inputs)
+        Z: FloatArray = sums.sum(axis=0)
         Z += self.bias.astype(X.dtype, copy=False)
         return Z
 
@@ -99,9 +111,30 @@ class FullyConnectedLayer(Layer):
     ) -> tuple[FloatArray | None, FloatArray, FloatArray]:
         """Compute dLdX (None if it is not needed), dLdweights and dLdbias from X and dLdZ."""
         weights, bias = np.asarray(self.weights), np.asarray(self.bias)
-        dweights = (dLdZ.T @ X.reshape(len(X), weights.shape[1])).astype(weights.dtype, copy=False)
+        rows = X.reshape(len(X), weights.shape[1])
+        dweights = np.empty(weights.shape, dtype=X.dtype)
+        dX = np.empty_like(rows) if self.needs_input_gradient else None
+        factors = weights.astype(X.dtype, copy=False)
+
+        def multiply(k: int, part: slice) -> None:
+            np.matmul(dLdZ.T, rows[:, part], out=dweights[:, part])
+            if dX is not None:
+                np.matmul(dLdZ, factors[:, part], out=dX[:, part])
+
+        _for_each_part(multiply, rows.shape[1])
         dbias = dLdZ.sum(axis=0, dtype=np.float64).astype(bias.dtype)
-        if not self.needs_input_gradient:
-            return None, dweights, dbias
-        dLdX = dLdZ @ weights.astype(X.dtype, copy=False)
-        return dLdX.reshape(X.shape), dweights, dbias
+        return (
+            None if dX is None else dX.reshape(X.shape),
+            dweights.astype(weights.dtype, copy=False),
+            dbias,
+        )
+
+
+def _for_each_part(work: Callable[[int, slice], None], inputs: int) -> None:
+    """Call ``work(k, part)`` for the parts of the inputs, over threads; the parts are fixed."""
+
+    def several(parts: slice) -> None:
+        for k in range(parts.start, parts.stop):
+            work(k, slice(k * _PART, (k + 1) * _PART))
+
+    in_parallel(several, -(-inputs // _PART))
