@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -13,6 +14,9 @@ from .._support.parallel import in_parallel
 from .._support.typing import FloatArray
 from .base import Layer
 from .weights import draw, initializer
+
+_PATCHES_BYTES = 2**19
+"""How large the patches are that a product reads next: they stay in the cache of a core."""
 
 
 class Convolution2DLayer(Layer):
@@ -107,69 +111,43 @@ class Convolution2DLayer(Layer):
         ValueError
             If `X` does not fit the weights.
         """
-        return self.forward(X)[0]
-
-    def forward(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Convolve, and keep the patches for `backward`.
-
-        The patches, of shape (N, C * height * width + 1, H' * W'), end in a row of ones, so that
-        one product adds the bias too, and that one in `backward` sums its gradient.
-        """
         kernel = self._kernel_for(X)
-        if self.padding:
-            X = np.pad(X, ((0, 0), (0, 0), (self.padding,) * 2, (self.padding,) * 2))
-        windows: FloatArray = sliding_window_view(X, self.filter_size, axis=(2, 3))
-        windows = windows[:, :, :: self.stride, :: self.stride].transpose(0, 1, 4, 5, 2, 3)
+        windows = self._windows(X)
         rows, columns = windows.shape[4:]
-        depth = math.prod(windows.shape[1:4])
-        patches = np.empty((len(X), depth + 1, rows * columns), dtype=X.dtype)
         Z = np.empty((len(X), self.num_filters, rows * columns), dtype=X.dtype)
-
-        def convolve(part: slice) -> None:
-            source = windows[part]
-            patches[part, :depth].reshape(source.shape)[...] = source
-            patches[part, depth] = 1
-            np.matmul(kernel, patches[part], out=Z[part])
-
-        in_parallel(convolve, len(X))
-        return Z.reshape(len(X), self.num_filters, rows, columns), patches
+        _for_patches(
+            windows, lambda part, patches: np.matmul(kernel, patches, out=Z[part])
+        )
+        return Z.reshape(len(X), self.num_filters, rows, columns)
 
     def backward(
-        self, X: FloatArray, Z: FloatArray, dLdZ: FloatArray, memory: FloatArray
+        self, X: FloatArray, Z: FloatArray, dLdZ: FloatArray, memory: Any
     ) -> tuple[FloatArray | None, FloatArray, FloatArray]:
-        """Compute dLdX (None if it is not needed), dLdweights and dLdbias.
-
-        Parameters
-        ----------
-        X, Z, dLdZ : ndarray
-            As for `Layer.backward`.
-        memory : ndarray
-            The patches that `forward` returned.
-        """
+        """Compute dLdX (None if it is not needed), dLdweights and dLdbias from X and dLdZ."""
         kernel = self._kernel_for(X)
         weights, bias = np.asarray(self.weights), np.asarray(self.bias)
         gradient = dLdZ.reshape(*dLdZ.shape[:2], math.prod(dLdZ.shape[2:]))
         dkernels = np.empty((len(X), *kernel.shape), dtype=X.dtype)
-        in_parallel(
-            lambda part: np.matmul(
-                gradient[part], memory[part].transpose(0, 2, 1), out=dkernels[part]
-            ),
-            len(X),
-        )
+        dX = np.empty_like(X) if self.needs_input_gradient else None
+
+        def differentiate(part: slice, patches: FloatArray) -> None:
+            np.matmul(gradient[part], patches.transpose(0, 2, 1), out=dkernels[part])
+            if dX is not None:
+                np.matmul(kernel[:, :-1].T, gradient[part], out=patches[:, :-1])
+                dX[part] = self._add_patches(patches[:, :-1], X.shape[1:], dLdZ.shape[2:])
+
+        _for_patches(self._windows(X), differentiate)
         # The sum over the batch is in float64: it costs nothing beside the products.
         dkernel = dkernels.sum(axis=0, dtype=np.float64)
         dweights = dkernel[:, :-1].reshape(weights.shape).astype(weights.dtype)
-        dbias = dkernel[:, -1].astype(bias.dtype)
-        if not self.needs_input_gradient:
-            return None, dweights, dbias
-        dX = np.empty_like(X)
+        return dX, dweights, dkernel[:, -1].astype(bias.dtype)
 
-        def add_patches(part: slice) -> None:
-            dpatches = np.matmul(kernel[:, :-1].T, gradient[part])
-            dX[part] = self._add_patches(dpatches, X.shape[1:], dLdZ.shape[2:])
-
-        in_parallel(add_patches, len(X))
-        return dX, dweights, dbias
+    def _windows(self, X: FloatArray) -> FloatArray:
+        """Return what each weight is multiplied with, as a view: (N, C, height, width, H', W')."""
+        if self.padding:
+            X = np.pad(X, ((0, 0), (0, 0), (self.padding,) * 2, (self.padding,) * 2))
+        windows: FloatArray = sliding_window_view(X, self.filter_size, axis=(2, 3))
+        return windows[:, :, :: self.stride, :: self.stride].transpose(0, 1, 4, 5, 2, 3)
 
     def _add_patches(
         self, dpatches: FloatArray, image_shape: tuple[int, ...], positions: tuple[int, ...]
@@ -205,3 +183,27 @@ class Convolution2DLayer(Layer):
             )
         rows = self.weights.reshape(self.num_filters, -1)
         return np.concatenate([rows, self.bias[:, np.newaxis]], axis=1).astype(X.dtype, copy=False)
+
+
+def _for_patches(windows: FloatArray, use: Callable[[slice, FloatArray], object]) -> None:
+    """Call ``use(part, patches)`` for a few images at a time, over threads.
+
+    The patches, of shape (images, C * height * width + 1, H' * W'), are made anew each time, and
+    `use` may write to them. They end in a row of ones, so that one product adds the bias too, and
+    one in `backward` sums its gradient.
+    """
+    depth, positions = math.prod(windows.shape[1:4]), math.prod(windows.shape[4:])
+    image_bytes = (depth + 1) * positions * windows.itemsize
+    few = max(1, _PATCHES_BYTES // image_bytes)
+
+    def several(images: slice) -> None:
+        buffer = np.empty((few, depth + 1, positions), dtype=windows.dtype)
+        for first in range(images.start, images.stop, few):
+            part = slice(first, min(first + few, images.stop))
+            source = windows[part]
+            patches = buffer[: len(source)]
+            patches[:, :depth].reshape(source.shape)[...] = source
+            patches[:, depth] = 1
+            use(part, patches)
+
+    in_parallel(several, len(windows))
