@@ -24,7 +24,7 @@ from record import publish
 IN_CACHE = "size:65536/row:1x1x65536"
 SHORT = "size:39200"
 LARGE = "size:6422528"
-INPUTS = {"deep": "one x of 1024 at -700", "masked": "half of x -inf", "negative": "alpha = -1"}
+INPUTS = {"deep": "one x of 1024 deep", "masked": "half of x -inf", "negative": "alpha = -1"}
 FILTER = (
     rf"^(elu|elu_backward)/.*/{IN_CACHE}/out_of_place/num_threads:1/"
     rf"|^(elu|elu_backward)/float32/{SHORT}/.*/out_of_place/num_threads:1/"

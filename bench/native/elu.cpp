@@ -9,8 +9,8 @@
 //
 //   LAYOUT   row (one row per channel), NCHW, NHWC
 //   PLACE    out_of_place, in_place (z is x; dx is x), or out_of_place with other inputs, of some
-//            layouts: deep (one x of 1024 is -700), masked (half of x is -inf), negative (alpha is
-//            -1)
+//            layouts: deep (one x of 1024 is -100, in double -700), masked (half of x is -inf),
+//            negative (alpha is -1)
 //   STORES   ordinary, streaming (non-temporal), in_place (ordinary, over the first input)
 //
 // The ceiling of elu is copy, of elu_backward add, of the same type, size and number of threads.
@@ -230,7 +230,8 @@ void run_with(benchmark::State& state, Shape shape, Inputs inputs, bool backward
   const Arrays<T>& arrays = arrays_of<T>(size);
   std::vector<T> x(arrays.x.data(), arrays.x.data() + size);
   if (inputs != Inputs::negative) {
-    const float value = inputs == Inputs::deep ? -700.0f : -std::numeric_limits<float>::infinity();
+    const float deep = sizeof(Alpha<T>) == sizeof(double) ? -700.0f : -100.0f;
+    const float value = inputs == Inputs::deep ? deep : -std::numeric_limits<float>::infinity();
     std::mt19937_64 engine(1);
     for (T& element : x) {
       element = engine() % (inputs == Inputs::deep ? 1024 : 2) == 0 ? ElementType<T>::from(value)

@@ -72,9 +72,10 @@ void forward_with_memory(const Tile& tile, const S* x, const Arithmetic<S>* alph
 // Backward ----------------------------------------------------------------------------------------
 
 // A run of elements is computed in the short form; the loop also looks whether any x lay deeper
-// than that form's range, and if so, it is computed again in the form for every input. Whatever
-// else is outside of the range gives a term that is not finite, as the sums find: then the whole
-// block is computed again, and its terms multiplied and added in double.
+// than that form's range. If so, those are mended that lie where all vanishes, as the -inf of a mask
+// does, and only if others are left, the run is computed again in the form for every input.
+// Whatever else is outside of the range gives a term that is not finite, as the sums find: then the
+// whole block is computed again, and its terms multiplied and added in double.
 //
 // What the loop finds it collects in a word, by bitwise or, which every compiler vectorizes, and
 // without `omp simd`: the directive's reduction keeps g++ from vectorizing the rest of a run that
@@ -91,7 +92,25 @@ ELULAYER_LOOP bool backward_short(const T* grad, const T* source, A scaled_alpha
     const ShortBackward<T> result = Mode::short_form(grad[i], si, scaled_alpha[i]);
     dx[i] = result.dx;
     terms[i] = multiply_add(result.dx, T(0), result.term);  // NaN where dx is not finite
-    signs |= to_bits(Mode::depth(si) - deep<T>);            // negative where it is less
+    if constexpr (Mode::goes_deep) {
+      signs |= to_bits(si - deep<T>);  // negative where it is less
+    }
+  }
+  return !has_sign<T>(signs);
+}
+
+// dx and terms of backward_short, mended where x lies so deep that they vanish. False where another
+// x is too deep for the short form.
+template <class T>
+ELULAYER_LOOP bool backward_vanished(const T* grad, const T* x, const T* alpha, T* __restrict dx,
+                                     T* __restrict terms, int n) {
+  WordOf<T> signs = 0;
+  for (int i = 0; i < n; ++i) {
+    const bool vanishes = x[i] < vanishing<T>;
+    const ShortBackward<T> result = vanished(grad[i], alpha[i]);
+    dx[i] = vanishes ? result.dx : dx[i];
+    terms[i] = vanishes ? multiply_add(result.dx, T(0), result.term) : terms[i];
+    signs |= to_bits(vanishes ? T(0) : x[i] - deep<T>);
   }
   return !has_sign<T>(signs);
 }
@@ -142,13 +161,21 @@ void backward(const Tile& tile, const S* grad, const S* source, const Arithmetic
     Lanes<T, Runs::max_lanes> lanes;
     const int width = runs.lanes();
 
-    // dx of a run as it must be, and its terms as two factors.
-    const auto compute_again = [&](const T* g, const T* s, T* to, T* factor_grad, int n) {
+    const auto every_alpha = [&] {
       if (!has_alphas) {
         runs.fill(alphas, [&](int64_t c) { return alpha[c]; });
         has_alphas = true;
       }
-      backward_any<Mode>(g, s, alphas.view(), to, factor_grad, factor, n);
+      return alphas.view();
+    };
+    // dx and the terms of a run of which the short form was not for all.
+    const auto compute_deep = [&](const T* g, const T* s, T* to, T* run_terms, int n) {
+      if constexpr (Mode::goes_deep) {
+        if (!backward_vanished(g, s, every_alpha(), to, run_terms, n)) {
+          backward_any<Mode>(g, s, every_alpha(), to, run_terms, factor, n);
+          multiply_factors(run_terms, factor, n);
+        }
+      }
     };
 
     for_each_block(runs, [&](const Run* block, int count) {
@@ -163,15 +190,14 @@ void backward(const Tile& tile, const S* grad, const S* source, const Arithmetic
         s[r] = read(source + at, source_buffer + size, n);
         to[r] = target(dx + at, dx_buffer + size, is_input);
         if (!backward_short<Mode>(g[r], s[r], scaled.view(), to[r], terms + size, n)) {
-          compute_again(g[r], s[r], to[r], terms + size, n);
-          multiply_factors(terms + size, factor, n);
+          compute_deep(g[r], s[r], to[r], terms + size, n);
         }
         size += n;
       }
       if (!add_by_fours(lanes, terms, size, width)) {
         for (int r = 0; r < count; ++r) {
           const int n = block[r].n;
-          compute_again(g[r], s[r], to[r], terms, n);
+          backward_any<Mode>(g[r], s[r], every_alpha(), to[r], terms, factor, n);
           add_products(lanes, terms, factor, n, width);
         }
       }

@@ -269,7 +269,9 @@ __device__ void backward_part(int first, S (&gs)[vector], const S (&sources)[vec
     dx[i] = element.dx;
     terms[i] = element.term;
     probe = multiply_add(element.dx, T(0), multiply_add(element.term, T(0), probe));
-    is_short = is_short && Mode::depth(source) >= deep<T>;
+    if constexpr (Mode::goes_deep) {
+      is_short = is_short && source >= deep<T>;
+    }
   }
   if (is_short && probe == T(0)) {
     ELULAYER_UNROLL

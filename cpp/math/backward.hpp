@@ -12,7 +12,7 @@
 //
 //   short_alpha(alpha)      whether the short form takes this alpha
 //   scaled(alpha)           what the short form is given for alpha
-//   depth(source)           the short form is for elements whose depth is at least deep
+//   goes_deep               whether the short form is not for sources below deep
 //   short_form(g, source, scaled)   dX, and the term times term_scale; where one of them is not
 //                                   finite, neither is to be used
 //   any_form(g, source, alpha, short_dx)   dX, and two factors of the term; short_dx is the short
@@ -44,6 +44,16 @@ struct AnyBackward {
 // The least x of the short form: n >= -101 in float, -866 in double.
 template <class T>
 constexpr T deep = sizeof(T) == sizeof(float) ? T(-70) : T(-600);
+
+// For x below it g alpha exp(x) rounds to 0 for every finite g and alpha, and expm1(x) to -1.
+template <class T>
+constexpr T vanishing = sizeof(T) == sizeof(float) ? T(-300) : T(-2200);
+
+// dX and the term times term_scale for such an x.
+template <class T>
+ELULAYER_FN ShortBackward<T> vanished(T g, T alpha) {
+  return {with_one_nan(g * T(0) * alpha), -g * term_scale<T>};
+}
 
 // From x, the short form ------------------------------------------------------------------------
 
@@ -89,9 +99,7 @@ struct DxAndExpm1 {
 
 // In double nothing overflows, and nothing is subnormal before the result is rounded to float.
 ELULAYER_FN DxAndExpm1<float> dx_and_expm1(float g, float x, float alpha) {
-  // For x below it every product with finite numbers rounds to 0, and exp(x) is 0 here: NaN beside
-  // an infinite g or alpha.
-  constexpr double cut = -300.0;
+  constexpr double cut = vanishing<float>;  // exp(x) is 0 below it: NaN beside an infinite g or alpha
   const double wide_x = static_cast<double>(x);
   const Exponential<double> e =
       exponential<0, Ln2::one_part, double, float>(wide_x < cut ? cut : wide_x);
@@ -118,7 +126,7 @@ ELULAYER_FN Scaled scaled(double number) {
 // g alpha exp(x) = product 2^k. Half of k brings the product half the way to the result, so that
 // only the other half can round, overflow or make it 0.
 ELULAYER_FN DxAndExpm1<double> dx_and_expm1(double g, double x, double alpha) {
-  constexpr double cut = -2200.0;  // as in float
+  constexpr double cut = vanishing<double>;  // as in float
   constexpr double least_k = -2000.0;
   constexpr double rounder = 0x1.8p52;  // rounds what it is added to to an integer
 
@@ -148,6 +156,8 @@ ELULAYER_FN DxAndExpm1<double> dx_and_expm1(double g, double x, double alpha) {
 // The three ways ----------------------------------------------------------------------------------
 
 struct FromInput {
+  static constexpr bool goes_deep = true;
+
   template <class T>
   ELULAYER_FN bool short_alpha(T alpha) {
     return is_short_alpha(alpha);
@@ -156,11 +166,6 @@ struct FromInput {
   template <class T>
   ELULAYER_FN T scaled(T alpha) {
     return alpha / term_scale<T>;
-  }
-
-  template <class T>
-  ELULAYER_FN T depth(T x) {
-    return x;
   }
 
   template <class T>
@@ -189,16 +194,13 @@ struct FromInput {
   }
 };
 
-// What the two that start from expm1(x) share: no depth is too deep.
+// What the two that start from expm1(x) share.
 struct FromExpm1 {
+  static constexpr bool goes_deep = false;
+
   template <class T>
   ELULAYER_FN T scaled(T alpha) {
     return alpha;
-  }
-
-  template <class T>
-  ELULAYER_FN T depth(T) {
-    return T(0);
   }
 
   template <class T>

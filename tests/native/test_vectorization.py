@@ -25,6 +25,7 @@ LOOPS = {
     "forward_run": 2 * 2,
     "forward_with_memory_block": 2 * 2,
     "backward_short": 2 * 2 * 3,
+    "backward_vanished": 2,
     "backward_any": 2 * 3,
     "multiply_factors": 2,
     "double_backward_block": 2,
