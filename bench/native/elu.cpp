@@ -76,12 +76,13 @@ struct ElementType<elulayer::bfloat16> {
 template <>
 struct ElementType<elulayer::float16> {
   static constexpr const char* name = "float16";
-  // Truncated; 0 below the normal numbers. The values are normally distributed: none is too large.
+  // Truncated; 0 below the normal numbers, infinity above them.
   static elulayer::float16 from(float value) {
     const std::uint32_t bits = ElementType<elulayer::bfloat16>::bits_of(value);
     const std::uint32_t magnitude = bits & 0x7fffffff;
     const std::uint32_t normal = (magnitude - (112u << 23)) >> 13;
-    const std::uint32_t half = magnitude < (113u << 23) ? 0 : normal;
+    const std::uint32_t finite = magnitude < (113u << 23) ? 0 : normal;
+    const std::uint32_t half = magnitude < (143u << 23) ? finite : 0x7c00;
     return {static_cast<std::uint16_t>(half | (bits >> 16 & 0x8000))};
   }
 };

@@ -108,8 +108,8 @@ ELULAYER_LOOP bool backward_vanished(const T* grad, const T* x, const T* alpha, 
   for (int i = 0; i < n; ++i) {
     const bool vanishes = x[i] < vanishing<T>;
     const ShortBackward<T> result = vanished(grad[i], alpha[i]);
-    dx[i] = vanishes ? result.dx : dx[i];
-    terms[i] = vanishes ? multiply_add(result.dx, T(0), result.term) : terms[i];
+    dx[i] = mended(dx[i], vanishes, result.dx);
+    terms[i] = mended(terms[i], vanishes, multiply_add(result.dx, T(0), result.term));
     signs |= to_bits(vanishes ? T(0) : x[i] - deep<T>);
   }
   return !has_sign<T>(signs);
