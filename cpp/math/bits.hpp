@@ -96,11 +96,10 @@ ELULAYER_FN T with_one_nan(T value) {
   return value == value ? value : T(__builtin_nanf(""));
 }
 
-// The other value where `wrong`. By bits: of a selection between a new value and the one in memory
-// g++ makes a masked store, which takes AMD's processors some 20 cycles.
+// Of the bits of two values those of the second where `mask` has ones.
 template <class T>
-ELULAYER_FN T mended(T value, bool wrong, T other) {
-  const WordOf<T> others = wrong ? ~WordOf<T>{0} : WordOf<T>{0};
+ELULAYER_FN T merged(T value, T other, T mask) {
+  const WordOf<T> others = to_bits(mask);
   return from_bits<T>((to_bits(value) & ~others) | (to_bits(other) & others));
 }
 

@@ -118,6 +118,33 @@ def test_alpha_of_zero_is_relu(dtype):
     np.testing.assert_allclose(dalpha, 2 * np.expm1(dtype(-3)), rtol=1e-6)
 
 
+@pytest.mark.parametrize("beside", [None, -90, -650], ids=["", "beside -90", "beside -650"])
+@pytest.mark.parametrize("value", [-np.inf, -3e38, -2300, -310])
+@pytest.mark.parametrize("shape", [(2, 3, 700), (9, 8, 49)], ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_masked_inputs(dtype, shape, value, beside):
+    """Inputs so deep that all vanishes leave the others' bits alone, and add -g to dalpha."""
+    rng = np.random.default_rng(11)
+    x, grad = rng.normal(size=(2, *shape)).astype(dtype)
+    x[rng.random(shape) < 0.01] = -1 if beside is None else beside
+    alpha = np.resize([0.5, -2, 1e30, 0, -1e-30], shape[1]).astype(dtype)
+    grad[rng.random(shape) < 0.01] = np.finfo(dtype).max / 1e3
+    mask = rng.random(shape) < 0.5
+    masked = np.where(mask, dtype(value), x)
+    with np.errstate(over="ignore"):
+        expected = np.where(
+            mask, grad * dtype(0) * alpha[:, np.newaxis], el.elu_backward(grad, x, alpha)[0]
+        )
+    dx, dalpha = el.elu_backward(grad, masked, alpha)
+    if dtype == np.float64 and value > -750:
+        # exp(x) is not 0 yet.
+        expected = np.where(mask, el.elu_backward(grad, np.full_like(x, value), alpha)[0], expected)
+    np.testing.assert_array_equal(dx, expected)
+    np.testing.assert_array_equal(np.signbit(dx), np.signbit(expected))
+    total, magnitude = reference.elu_backward_alpha(grad, masked)
+    assert np.all(np.abs(dalpha - total) <= dalpha_bound(dtype, magnitude) * (1 + 1e-13))
+
+
 def test_gradient_survives_far_below_zero():
     """alpha + Z loses every digit below x = -17; exp(x) keeps them down to its own underflow."""
     x = np.linspace(-103, -17, 5000, dtype=np.float32).reshape(1, -1)
