@@ -2,6 +2,7 @@
 
 #include "arrays.hpp"
 #include "batch_normalization/channels.hpp"
+#include "without_gil.hpp"
 
 namespace elulayer::bindings {
 namespace {
@@ -38,7 +39,7 @@ void call_moments(const py::array& x, py::array& mean, py::array& variance) {
   with_float_type_of(x, [&](auto type) {
     using T = typename decltype(type)::type;
     const T* const from = input<T>("x", x, x.size());
-    const py::gil_scoped_release release;
+    const WithoutGil released;
     batch_normalization::channel_moments(from, m, v, shape, 0);
   });
 }
@@ -53,7 +54,7 @@ void call_dots(const py::array& g, const py::array& x, const py::array& center, 
     using T = typename decltype(type)::type;
     const T* const grad = input<T>("g", g, x.size());
     const T* const from = input<T>("x", x, x.size());
-    const py::gil_scoped_release release;
+    const WithoutGil released;
     batch_normalization::channel_dots(grad, from, c, s, d, shape, 0);
   });
 }
@@ -68,7 +69,7 @@ void call_affine(const py::array& x, const py::array& center, const py::array& a
     using T = typename decltype(type)::type;
     const T* const from = input<T>("x", x, x.size());
     T* const to = output<T>("z", z, x.size());
-    const py::gil_scoped_release release;
+    const WithoutGil released;
     batch_normalization::channel_affine(from, c, as, bs, to, shape, 0);
   });
 }
@@ -86,7 +87,7 @@ void call_affine_gradient(const py::array& g, const py::array& x, const py::arra
     const T* const grad = input<T>("g", g, x.size());
     const T* const from = input<T>("x", x, x.size());
     T* const to = output<T>("dx", dx, x.size());
-    const py::gil_scoped_release release;
+    const WithoutGil released;
     batch_normalization::channel_affine_gradient(grad, from, c, as, bs, ds, to, shape, 0);
   });
 }

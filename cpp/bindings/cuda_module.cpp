@@ -8,6 +8,7 @@
 
 #include "cuda/elu.hpp"
 #include "cuda/runtime.hpp"
+#include "without_gil.hpp"
 
 namespace py = pybind11;
 
@@ -61,7 +62,7 @@ void on_device(const std::string& dtype, Address alpha, double alpha_value, cons
   with_type(dtype, [&](auto type) {
     using T = Arithmetic<typename decltype(type)::type>;
     const cuda::Alphas<T> alphas{pointer<const T>(alpha), static_cast<T>(alpha_value)};
-    const py::gil_scoped_release release;
+    const WithoutGil released;
     const cuda::DeviceGuard guard(queue.device);
     function(type, alphas, pointer<void>(queue.stream));
   });
@@ -122,14 +123,14 @@ std::size_t call_workspace_bytes(const std::string& dtype, std::int64_t outer,
 }
 
 void call_order(int device, Address first, Address next) {
-  const py::gil_scoped_release release;
+  const WithoutGil released;
   const cuda::DeviceGuard guard(device);
   cuda::order(pointer<void>(first), pointer<void>(next));
 }
 
 py::dict call_info() {
   const cuda::Info info = [] {
-    const py::gil_scoped_release release;
+    const WithoutGil released;
     return cuda::info();
   }();
   py::list devices;

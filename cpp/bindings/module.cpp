@@ -12,6 +12,7 @@
 #include "elulayer/elulayer.hpp"
 #include "new_arrays.hpp"
 #include "plain.hpp"
+#include "without_gil.hpp"
 
 namespace py = pybind11;
 
@@ -36,7 +37,7 @@ void call_elu(const py::array& x, const py::array& alpha, py::array& out, std::i
     const T* const from = input<T>("x", x, size);
     const auto* const a = input<Arithmetic<T>>("alpha", alpha, channels);
     T* const z = output<T>("out", out, size);
-    const py::gil_scoped_release release;
+    const WithoutGil released;
     elu(from, a, z, shape, num_threads);
   });
 }
@@ -52,7 +53,7 @@ void call_elu_with_memory(const py::array& x, const py::array& alpha, py::array&
     const auto* const a = input<Arithmetic<T>>("alpha", alpha, channels);
     T* const z = output<T>("out", out, size);
     T* const m = output<T>("memory", memory, size);
-    const py::gil_scoped_release release;
+    const WithoutGil released;
     elu_with_memory(from, a, z, m, shape, num_threads);
   });
 }
@@ -72,7 +73,7 @@ void call_elu_backward(const py::array& grad, const py::array& from, const py::a
     const auto* const a = input<Arithmetic<T>>("alpha", alpha, channels);
     T* const dx = output<T>("out", out, size);
     auto* const da = output<Arithmetic<T>>("dalpha", dalpha, channels);
-    const py::gil_scoped_release release;
+    const WithoutGil released;
     if constexpr (source == Source::input) {
       elu_backward(g, s, a, dx, da, shape, num_threads);
     } else if constexpr (source == Source::memory) {
@@ -99,7 +100,7 @@ void call_elu_double_backward(const py::array& v, const py::array& w, const py::
     T* const dg = output<T>("dgrad", dgrad, size);
     T* const to = output<T>("dx", dx, size);
     auto* const da = output<Arithmetic<T>>("dalpha", dalpha, channels);
-    const py::gil_scoped_release release;
+    const WithoutGil released;
     elu_double_backward(vs, ws, g, from, a, dg, to, da, shape, num_threads);
   });
 }

@@ -41,7 +41,14 @@ Handler handler = {
 using SetHandler = PyObject* (*)(PyObject*);
 constexpr int set_handler_index = 304;  // in NumPy's table, since version 1.22
 
+// PyArray_NewLikeArray: of the prototype's memory order where `order` is NPY_KEEPORDER. Unlike
+// numpy.empty_like it runs no Python code.
+using NewLikeArray = PyObject* (*)(PyObject* prototype, int order, PyObject* dtype, int subok);
+constexpr int new_like_array_index = 277;
+constexpr int npy_keeporder = 2;
+
 SetHandler set_handler = nullptr;
+NewLikeArray new_like_array = nullptr;
 PyObject* capsule = nullptr;  // never freed: arrays keep it
 
 PyObject* set(PyObject* handler_capsule) {
@@ -72,13 +79,18 @@ void register_new_arrays(py::module_& m) {
     throw py::error_already_set();
   }
   set_handler = reinterpret_cast<SetHandler>(functions[set_handler_index]);
+  new_like_array = reinterpret_cast<NewLikeArray>(functions[new_like_array_index]);
   capsule = py::capsule(&handler, "mem_handler").release().ptr();
 
   m.def(
       "empty_like",
       [](const py::array& array) {
         const CachedMemory memory(static_cast<std::size_t>(array.nbytes()));
-        return py::module_::import("numpy").attr("empty_like")(array);
+        PyObject* const made = new_like_array(array.ptr(), npy_keeporder, nullptr, 1);
+        if (made == nullptr) {
+          throw py::error_already_set();
+        }
+        return py::reinterpret_steal<py::object>(made);
       },
       py::arg("array"), "numpy.empty_like, in memory that earlier arrays have left.");
   m.def(

@@ -15,6 +15,7 @@
 #include "arrays.hpp"
 #include "elulayer/elulayer.hpp"
 #include "new_arrays.hpp"
+#include "without_gil.hpp"
 
 namespace py = pybind11;
 
@@ -185,7 +186,7 @@ py::object elu_of(PyObject* x, PyObject* alpha, PyObject* axis, PyObject* out) {
   const T* const from = data_of<const T>(x);
   T* const to = data_of<T>(z.ptr());
   {
-    const py::gil_scoped_release release;
+    const WithoutGil released;
     elu(from, arguments.alpha, to, arguments.shape);
   }
   return z;
@@ -206,7 +207,7 @@ py::object elu_backward_of(PyObject* grad, PyObject* x, PyObject* alpha, PyObjec
   T* const to = data_of<T>(dx.ptr());
   T* const da = data_of<T>(dalpha.ptr());
   {
-    const py::gil_scoped_release release;
+    const WithoutGil released;
     elu_backward(g, from, arguments.alpha, to, da, arguments.shape);
   }
   return py::make_tuple(std::move(dx), std::move(dalpha));
