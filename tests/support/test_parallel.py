@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -52,17 +53,37 @@ def test_one_part_where_blas_has_its_threads(three_threads):
 
 
 @pytest.mark.parametrize("where", [0, 9])
-def test_errors_come_through_when_all_have_stopped(three_threads, where):
+def test_errors_come_through_when_all_have_stopped(monkeypatch, where):
+    set_threads(monkeypatch, 2)
+    both_in = threading.Barrier(2)
     done = []
 
     def work(part):
+        both_in.wait()
         if part.start <= where < part.stop:
             raise ZeroDivisionError(f"at {where}")
+        time.sleep(0.05)
         done.append(part)
 
     with process.one_blas_thread(), pytest.raises(ZeroDivisionError, match=f"at {where}"):
         parallel.in_parallel(work, 10)
-    assert len(done) == 2
+    assert len(done) == 1
+
+
+def test_where_no_thread_can_be_started_the_calling_one_does_all(three_threads, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    done = []
+    parallel._pool.cache_clear()
+    with process.one_blas_thread():
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            for _ in range(2):
+                parallel.in_parallel(lambda part: done.append(threading.current_thread()), 10)
+        assert done == [threading.current_thread()] * 6
+        parallel.in_parallel(done.append, 10)
+    assert len(done) == 9
 
 
 def test_blas_has_one_thread_inside_and_its_own_outside():

@@ -7,45 +7,71 @@ itself. Its results then have the same bits for any number of threads.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import _core
 from .process import blas_has_one_thread
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
 
 def in_parallel(work: Callable[[slice], object], count: int) -> None:
-    """Call ``work(part)`` for parts of ``range(count)``, one for each thread.
+    """Call ``work(part)`` for parts of ``range(count)``, as many as there are threads.
 
     There are as many threads as OpenMP's own setting gives the kernels; one where BLAS has its own.
+    The calling thread does what no other begins: all of it where none can be had, as when the
+    interpreter ends.
     """
     threads = min(_core.cpu_info()["threads"], count) if blas_has_one_thread() else 1
     if threads < 2:
         work(slice(0, count))
         return
     bounds = [count * i // threads for i in range(threads + 1)]
-    first, *rest = (slice(*pair) for pair in pairwise(bounds))
+    parts = deque(slice(*pair) for pair in pairwise(bounds))
     settings = np.geterr()
 
-    def with_settings(part: slice) -> None:
+    def take_parts() -> None:
         with np.errstate(**settings):
-            work(part)
+            while parts:
+                try:
+                    part = parts.popleft()
+                except IndexError:  # another thread took the last one
+                    return
+                work(part)
 
-    futures = [_pool(os.getpid()).submit(with_settings, part) for part in rest]
+    futures = _submit(take_parts, threads - 1)
     try:
-        work(first)
+        take_parts()
     finally:
-        for future in futures:
+        begun = [future for future in futures if not future.cancel()]
+        for future in begun:
             future.exception()  # waits
-    for future in futures:
+    for future in begun:
         future.result()
+
+
+def _submit(work: Callable[[], object], times: int) -> list[Future[Any]]:
+    """Let other threads call ``work()``, at most so many times."""
+    futures: list[Future[Any]] = []
+    try:
+        pool = _pool(os.getpid())
+        for _ in range(times):
+            futures.append(pool.submit(work))
+    except RuntimeError:  # the interpreter ends, or the system starts no more threads
+        _pool.cache_clear()  # a pool keeps the work for which it cannot start a thread
+    return futures
 
 
 @cache
 def _pool(process: int) -> ThreadPoolExecutor:
     """Return the threads of a process: a forked child has none of its parent's."""
+    from concurrent.futures import ThreadPoolExecutor  # not to be had when the interpreter ends
+
     return ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1), thread_name_prefix="elulayer")
