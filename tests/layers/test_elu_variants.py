@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import elulayer as el
+from shared.inputs import TENSOR_REFUSED, Tensor
 
 SHAPE = (2, 8, 8)
 
@@ -236,3 +237,16 @@ def test_in_place_errors():
     X.flags.writeable = False
     with pytest.raises(ValueError, match="out must be an array that can be written to"):
         in_place().forward(X)
+
+
+def test_an_alpha_that_numpy_cannot_read():
+    with pytest.raises(TypeError, match=f"^alpha {TENSOR_REFUSED}"):
+        el.ELULayer(3, alpha=Tensor())
+    layer = el.ELULayer(3)
+    layer.alpha = Tensor()
+    with pytest.raises(TypeError, match=f"^alpha {TENSOR_REFUSED}"):
+        layer.predict(np.ones((2, 3), np.float32))
+    ends = el.SoftmaxLayer(), el.ClassificationLayer()
+    network = el.Network([el.ImageInputLayer((3, 1, 1)), layer, *ends])
+    with pytest.raises(TypeError, match="its learnable 'alpha' must be numbers, not <"):
+        network.initialize()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import elulayer as el
+from shared.inputs import TENSOR_REFUSED, Tensor
 
 MAKERS = {
     "relu": el.ReLULayer,
@@ -122,3 +123,8 @@ def test_errors():
         el.PReLULayer(3, slope=np.nan)
     with pytest.raises(ValueError, match=r"PReLULayer 'p' must have 3 channels .*\(2, 4\)"):
         el.PReLULayer(3, "p").predict(np.zeros((2, 4)))
+
+
+def test_a_slope_that_numpy_cannot_read():
+    with pytest.raises(TypeError, match=f"^slope {TENSOR_REFUSED}"):
+        el.PReLULayer(3, slope=Tensor())

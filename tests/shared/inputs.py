@@ -62,3 +62,13 @@ def views(draw, shape, seed):
         view = misaligned(view) if kind == "misaligned" else view
     assert view.shape == tuple(shape)
     return view
+
+
+class Tensor:
+    """What NumPy cannot read, as a tensor of PyTorch that requires a gradient."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad")
+
+
+TENSOR_REFUSED = r"must be an array, not .*: Can't call numpy\(\) on Tensor that requires grad$"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import elulayer as el
+from shared.inputs import TENSOR_REFUSED, Tensor
 from shared.small_network import blobs, options, same, small_layers, values
 
 
@@ -200,3 +201,16 @@ def test_no_classes_are_refused():
     X, Y = blobs(32)
     with pytest.raises(ValueError, match="classes must be different labels in sorted order"):
         el.train_network(X, Y, small_layers(), options(), classes=[])
+
+
+def test_what_numpy_cannot_read_is_named():
+    X, Y = blobs(30)
+    for images, labels, name in ((Tensor(), Y, "X"), (X, Tensor(), "Y")):
+        with pytest.raises(TypeError, match=f"^{name} {TENSOR_REFUSED}"):
+            el.train_network(images, labels, small_layers(), options())
+    with pytest.raises(TypeError, match=f"^classes {TENSOR_REFUSED}"):
+        el.Network(small_layers(), classes=Tensor())
+    network = el.Network(small_layers())
+    network.initialize()
+    with pytest.raises(TypeError, match=f"^X {TENSOR_REFUSED}"):
+        network.predict(Tensor())

@@ -6,6 +6,26 @@ import math
 import numbers
 from typing import Any
 
+import numpy as np
+
+from .typing import AnyArray
+
+
+def kind_of(value: object) -> str:
+    """Return the type of a value, as messages name it."""
+    return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+
+
+def as_array(what: str, value: Any) -> AnyArray:
+    """Return what NumPy makes of `value`, or raise an error that says that `what` must be one."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{what} must not be a masked array, whose mask would be ignored: fill it")
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError, RuntimeError, BufferError) as error:
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{what} must be an array, not {kind_of(value)}: {error}") from error
+
 
 def integer(what: str, value: Any, least: int = 1) -> int:
     """Return `value` as an int, or raise an error that says that `what` must be one."""

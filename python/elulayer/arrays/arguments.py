@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from .._support.checks import kind_of
 from . import gpu
 from .host import Host
-from .place import Operand, Place, dtype_of_alpha, kind_of
+from .place import Operand, Place, dtype_of_alpha
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
+from .._support.checks import as_array, kind_of
 from .layout import layout_of
 from .place import (
     ITEM_SIZES,
@@ -18,7 +19,6 @@ from .place import (
     check_dtype,
     check_range,
     is_number,
-    kind_of,
     not_positive,
 )
 
@@ -119,13 +119,7 @@ _NAMES = {np.dtype(name): name for name in ("float32", "float64", "float16")}
 
 
 def _as_array(value: Any, name: str) -> _Array:
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} must not be a masked array, whose mask would be ignored: fill it")
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError, BufferError) as error:
-        kind = ValueError if isinstance(error, ValueError) else TypeError
-        raise kind(f"{name} must be an array, not {kind_of(value)}: {error}") from error
+    array = as_array(name, value)
     if not array.dtype.isnative and array.dtype.newbyteorder("=").name in ITEM_SIZES:
         raise TypeError(
             f"{name} must be in this machine's byte order, not of dtype {array.dtype.str!r}; "

@@ -144,11 +144,6 @@ class Place(ABC):
         """Return a result as the caller is to have it."""
 
 
-def kind_of(value: object) -> str:
-    """Return the type of a value, as messages name it."""
-    return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
-
-
 def check_dtype(dtype: str, name: str) -> None:
     """Check that the kernels take a dtype."""
     if dtype not in ITEM_SIZES:

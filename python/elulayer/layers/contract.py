@@ -76,7 +76,7 @@ def settle_learnables(index: int, layer: Layer) -> None:
             )
         try:
             setattr(layer, name, np.array(value, dtype=np.float32))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RuntimeError, BufferError) as error:
             raise TypeError(
                 f"{label(index, layer)}: its learnable {name!r} must be numbers, not {value!r}"
             ) from error

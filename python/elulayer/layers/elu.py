@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .._support.checks import choice, integer
+from .._support.checks import as_array, choice, integer
 from .._support.typing import FloatArray
 from ..arrays import elu, elu_backward, elu_with_memory
 from .base import Layer
@@ -89,7 +89,7 @@ class ELULayer(Layer):
             if rng is None:
                 self._drawn = self.alpha.copy()
         else:
-            given = np.asarray(alpha)
+            given = as_array("alpha", alpha)
             if given.dtype.kind not in "fiu" or not np.isfinite(given).all():
                 raise ValueError(f"alpha must be finite numbers, not {alpha!r}")
             with np.errstate(over="ignore"):
@@ -201,7 +201,8 @@ class ELULayer(Layer):
                 f"the input of ELULayer{name} must have {self.num_channels} channels on axis 1, "
                 f"not shape {X.shape}"
             )
-        return np.asarray(self.alpha, dtype=np.float64 if X.dtype == np.float64 else np.float32)
+        alpha = as_array("alpha", self.alpha)
+        return alpha.astype(np.float64 if X.dtype == np.float64 else np.float32, copy=False)
 
 
 def _boolean(what: str, value: object) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .._support.checks import integer, number
+from .._support.checks import as_array, integer, number
 from .._support.typing import FloatArray
 from .base import Layer
 
@@ -108,7 +108,7 @@ class PReLULayer(Layer):
         self.num_channels = integer("num_channels", num_channels)
         self.name = name
         self.description = f"PReLU with {num_channels} channels"
-        given = np.asarray(slope)
+        given = as_array("slope", slope)
         if given.dtype.kind not in "fiu" or not np.isfinite(given).all():
             raise ValueError(f"slope must be finite numbers, not {slope!r}")
         if given.shape not in ((), (self.num_channels,)):
@@ -163,7 +163,7 @@ class PReLULayer(Layer):
                 f"the input of PReLULayer{name} must have {self.num_channels} channels on axis 1, "
                 f"not shape {X.shape}"
             )
-        slope = np.asarray(self.slope).astype(X.dtype, copy=False)
+        slope: FloatArray = as_array("slope", self.slope).astype(X.dtype, copy=False)
         return slope.reshape(-1, *[1] * (X.ndim - 2))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .._support.checks import batch_shape
+from .._support.checks import as_array, batch_shape
 from .._support.typing import AnyArray, FloatArray
 
 _CHUNK = 1024
@@ -30,9 +30,7 @@ class Images:
     """
 
     def __init__(self, X: npt.ArrayLike, image_shape: tuple[int, ...]) -> None:
-        if isinstance(X, np.ma.MaskedArray):
-            raise TypeError("X must not be a masked array, whose mask would be ignored: fill it")
-        self._array: AnyArray = np.asarray(X)
+        self._array: AnyArray = as_array("X", X)
         if self._array.ndim != 4 or self._array.shape[1:] != image_shape:
             raise ValueError(
                 f"X must have shape {batch_shape(image_shape)}, not {self._array.shape}"

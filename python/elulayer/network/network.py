@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._support.checks import batch_shape, integer
+from .._support.checks import as_array, batch_shape, integer
 from .._support.process import cached_memory, one_blas_thread
 from .._support.typing import AnyArray, FloatArray
 from ..layers import ClassificationLayer, ImageInputLayer, Layer
@@ -61,7 +61,7 @@ class Network:
         if not isinstance(layers, Iterable):
             raise TypeError(f"layers must be a list of layers, not {type(layers).__name__}")
         self.layers = tuple(layers)
-        self.classes: AnyArray | None = None if classes is None else np.asarray(classes)
+        self.classes: AnyArray | None = None if classes is None else as_array("classes", classes)
         for index, layer in enumerate(self.layers):
             check_definition(index, layer)
             if any(layer is other for other in self.layers[:index]):

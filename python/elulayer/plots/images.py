@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from .._support.checks import integer
+from .._support.checks import as_array, integer
 from .._support.typing import AnyArray
 from ._figure import TEXT_SIZE, new_figure
 from ._labels import as_labels
@@ -144,7 +144,7 @@ def _limits(images: AnyArray) -> tuple[float, float]:
 
 
 def _as_images(X: npt.ArrayLike) -> AnyArray:
-    images = np.asarray(X)
+    images = as_array("X", X)
     if images.dtype.kind not in "fiub":
         raise TypeError(f"X must hold real numbers, not dtype {images.dtype}")
     if images.ndim != 4 or images.shape[1] not in (1, 3):

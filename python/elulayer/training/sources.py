@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._support.checks import as_array
 from .._support.typing import AnyArray, FloatArray
 from ..network.images import Images
 
@@ -232,9 +233,7 @@ def _is_array_like(value: Any) -> bool:
 
 
 def _labels(Y: npt.ArrayLike) -> AnyArray:
-    if isinstance(Y, np.ma.MaskedArray):
-        raise TypeError("Y must not be a masked array, whose mask would be ignored: fill it")
-    labels = np.asarray(Y)
+    labels = as_array("Y", Y)
     if labels.ndim != 1:
         raise ValueError(f"Y must have shape (N,), one label per image, not {labels.shape}")
     if labels.dtype.kind == "f" and np.isnan(labels).any():

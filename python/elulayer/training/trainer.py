@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .._support.checks import as_array
 from .._support.process import cached_memory, one_blas_thread
 from .._support.typing import FloatArray
 from ..layers import Layer
@@ -373,7 +374,7 @@ def _first_learning(layers: Sequence[Layer]) -> int:
 def _sorted_classes(classes: npt.ArrayLike | None) -> Any:
     if classes is None:
         return None
-    given = np.asarray(classes)
+    given = as_array("classes", classes)
     if given.ndim != 1 or given.size == 0 or not np.array_equal(np.unique(given), given):
         raise ValueError(f"classes must be different labels in sorted order, not {classes!r}")
     return given

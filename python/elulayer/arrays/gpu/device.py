@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..._support.checks import kind_of
 from ..layout import layout_of
 from ..place import (
     ITEM_SIZES,
@@ -16,7 +17,6 @@ from ..place import (
     check_dtype,
     check_range,
     is_number,
-    kind_of,
     not_positive,
 )
 from .extension import usable
