@@ -441,6 +441,33 @@ def test_a_network_with_a_layer_of_ones_own(capsys, tmp_path, own):
     assert "  layers[1].scale: 1" in main(capsys, "show", str(path), "--layer", f"{own}:Scaled")
 
 
+def test_a_layer_of_ones_own_with_a_name_of_elulayers(capsys, tmp_path, own):
+    pytest.importorskip("safetensors", reason="saved networks need safetensors")
+    own.write_text(OWN.replace("class Scaled(", "class LeakyReLULayer(") + "\nprint('code is run')")
+    given = f"{own}:LeakyReLULayer"
+    network = el.Network(
+        [
+            el.ImageInputLayer((1, 28, 28)),
+            cli._layers.layer_class(given)(),
+            el.FullyConnectedLayer(10),
+            el.SoftmaxLayer(),
+            el.ClassificationLayer(),
+        ],
+        np.arange(10),
+    )
+    network.initialize(0)
+    path = tmp_path / "own.safetensors"
+    el.save_network(network, path)
+    capsys.readouterr()
+    assert "a class LeakyReLULayer other than elulayer's" in error(capsys, "show", str(path))
+    # Once for the same file and class, in two spellings.
+    again = f"{own.parent}/../{own.parent.name}/own.py:LeakyReLULayer"
+    for command in (["show"], ["classify", "--test-images", "100"]):
+        lines = main(capsys, *command, str(path), "--layer", given, "--layer", again)
+        assert lines.count("code is run") == 1
+    assert main(capsys, "check", given, "--input-shape", "3", "4")[-1] == "16 passed, 0 failed"
+
+
 def test_a_file_that_is_no_network(capsys, tmp_path):
     pytest.importorskip("safetensors", reason="saved networks need safetensors")
     path = tmp_path / "a.safetensors"

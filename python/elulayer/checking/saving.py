@@ -10,7 +10,7 @@ import numpy as np
 from .._support.typing import AnyArray
 from ..layers import Layer
 from ..layers.contract import settle_learnables
-from ..network.files import build_layer, describe_layers, known_classes, set_values, values
+from ..network.files import build_layer, custom_classes, describe_layers, set_values, values
 from .behaviour import worst_difference
 from .case import Case, Failure, call, same
 
@@ -37,7 +37,7 @@ def saving(case: Case) -> str:
         ) from error
     tensors = {key: np.array(value) for key, value in values([layer]).items()}
     try:
-        twin = build_layer(0, description, tensors, known_classes([type(layer)]))
+        twin = build_layer(0, description, tensors, custom_classes([type(layer)]))
     except Exception as error:
         raise Failure(
             f"{type(layer).__name__}(**{description['arguments']}) raised "

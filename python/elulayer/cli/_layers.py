@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
@@ -23,19 +24,42 @@ def add_layer_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def layer_class(text: str) -> type[Layer]:
+def layer_classes(texts: Iterable[str]) -> list[type[Layer]]:
+    """Return the classes of which each is named as for `layer_class`; a file's code is run once.
+
+    Raises
+    ------
+    ValueError
+        If there is no such class, or a file's code raises.
+    """
+    modules: dict[Path, ModuleType] = {}
+    return [layer_class(text, modules) for text in texts]
+
+
+def layer_class(text: str, modules: dict[Path, ModuleType] | None = None) -> type[Layer]:
     """Return a built-in class by its name, or one from a file, whose code is run for that.
+
+    Parameters
+    ----------
+    text : str
+    modules : dict, optional
+        The files that were run already, by their paths; what is run is added.
 
     Raises
     ------
     ValueError
         If there is no such class, or the file's code raises.
     """
+    modules = {} if modules is None else modules
     file, colon, name = text.rpartition(":")
     if not colon and text.endswith(".py"):
         file, name = text, ""
     if file:
-        module = _run_file(Path(file).expanduser())
+        path = Path(file).expanduser()
+        key = path.resolve()
+        if key not in modules:
+            modules[key] = _run_file(path)
+        module = modules[key]
         found: dict[str, type[Layer]] = {
             key: value for key, value in vars(module).items() if _is_layer(value)
         }

@@ -9,7 +9,7 @@ from ..network import load_network
 from ..plots import plot_confusion, plot_misclassified
 from ..plots._figure import save_figure
 from ._data import add_data_arguments, load_data
-from ._layers import add_layer_argument, layer_class
+from ._layers import add_layer_argument, layer_classes
 from ._types import picture, positive_integer
 
 HELP = "test a saved network, and see which images it gets wrong"
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Classify the test images."""
-    network = load_network(args.network, map(layer_class, args.layer))
+    network = load_network(args.network, layer_classes(args.layer))
     data = load_data(args)
     labels = network.classify(data.X_test)
     if args.confusion is not None:

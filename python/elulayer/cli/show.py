@@ -11,7 +11,7 @@ from ..network import Network, load_network
 from ..plots import plot_images
 from ..plots._figure import save_figure
 from ._data import add_data_arguments, load_data
-from ._layers import add_layer_argument, layer_class
+from ._layers import add_layer_argument, layer_classes
 from ._types import picture, positive_integer
 
 HELP = "show training images with their labels, or what is in a saved network"
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
                     f"--{name} must be given for images, not for {args.network}, of which the "
                     "text is printed"
                 )
-        print(described(load_network(args.network, map(layer_class, args.layer))))
+        print(described(load_network(args.network, layer_classes(args.layer))))
         return 0
     args.data = "digits" if args.data is None else args.data
     data = load_data(args)

@@ -17,6 +17,10 @@ from .tensors import read_tensors, write_tensors
 
 KIND = "elulayer network 1"
 
+_BUILT_IN: dict[str, type[Layer]] = {
+    name: getattr(builtin, name) for name in builtin.__all__ if name != "Layer"
+}
+
 
 def save_network(network: Network, path: str | os.PathLike[str]) -> None:
     """Save a network in a safetensors file.
@@ -42,6 +46,8 @@ def save_network(network: Network, path: str | os.PathLike[str]) -> None:
         If the network has no values yet.
     TypeError
         If an argument of a layer or a label of the classes is of a type that the file cannot hold.
+    ValueError
+        If two different layer classes of your own have one name.
     """
     if not isinstance(network, Network):
         raise TypeError(f"network must be a Network, not {type(network).__name__}")
@@ -57,14 +63,15 @@ def load_network(
     """Load a network that `save_network` saved.
 
     Nothing in the file is executed: it names classes, and those that are not elulayer's own are
-    taken from `custom_layers` alone.
+    taken from `custom_layers` alone, also where one of elulayer's has the same name.
 
     Parameters
     ----------
     path : str or path
         The file.
     custom_layers : iterable of classes
-        Your own layer classes, found by their names.
+        Your own layer classes, found by their names. Files of earlier versions do not say whose
+        a class is: one that is given here is then taken before elulayer's.
 
     Returns
     -------
@@ -79,13 +86,14 @@ def load_network(
     TypeError
         If `custom_layers` holds something else than classes of layers.
     ValueError
-        If the file is damaged or holds something else, or a layer's class is not known.
+        If the file is damaged or holds something else, a layer's class is not known, or
+        `custom_layers` holds two different classes of one name.
     """
-    known = known_classes(custom_layers)
+    custom = custom_classes(custom_layers)
     tensors, content = read_tensors(path, KIND)
     try:
         layers = [
-            build_layer(index, description, tensors, known)
+            build_layer(index, description, tensors, custom)
             for index, description in enumerate(content["layers"])
         ]
         network = Network(layers, unpack_labels(content["classes"]))
@@ -104,9 +112,32 @@ def load_network(
 
 
 def describe_layers(layers: Sequence[Layer]) -> list[dict[str, Any]]:
-    """Describe layers as JSON can hold it: class, arguments, factors."""
+    """Describe layers as JSON can hold it: class, arguments, factors.
+
+    "custom" is None for elulayer's own classes. For others it is the full name, which tells the
+    classes of two runs apart; a network may be loaded where its classes are in other modules, so
+    `build_layer` looks at the mere name.
+
+    Raises
+    ------
+    TypeError
+        If JSON cannot hold an argument.
+    ValueError
+        If two different classes that are not elulayer's own have one name.
+    """
     described = []
+    custom: dict[str, tuple[int, type[Layer]]] = {}
     for index, layer in enumerate(layers):
+        cls = type(layer)
+        built_in = _is_built_in(cls)
+        if not built_in:
+            first, other = custom.setdefault(cls.__name__, (index, cls))
+            if other is not cls:
+                raise ValueError(
+                    f"layers[{first}] and layers[{index}] must be of one class, or of classes of "
+                    f"different names, to be saved, not of two different classes {cls.__name__}: "
+                    f"{_full_name(other)} and {_full_name(cls)}"
+                )
         try:
             arguments = layer.arguments()
         except TypeError as error:
@@ -119,7 +150,8 @@ def describe_layers(layers: Sequence[Layer]) -> list[dict[str, Any]]:
                 )
         described.append(
             {
-                "class": type(layer).__name__,
+                "class": cls.__name__,
+                "custom": None if built_in else _full_name(cls),
                 "arguments": {name: _to_json(value) for name, value in arguments.items()},
                 "learn_rate_factors": _to_json(layer.learn_rate_factors),
                 "l2_factors": _to_json(layer.l2_factors),
@@ -132,16 +164,21 @@ def build_layer(
     index: int,
     description: Mapping[str, Any],
     tensors: Mapping[str, AnyArray],
-    known: Mapping[str, type[Layer]],
+    custom: Mapping[str, type[Layer]],
 ) -> Layer:
     """Make the layer that `describe_layers` described."""
     name = description["class"]
-    if name not in known:
+    if "custom" not in description:  # in files of earlier versions
+        cls = custom.get(name) or _BUILT_IN.get(name)
+    elif description["custom"] is None:
+        cls = _BUILT_IN.get(name)
+    else:
+        cls = custom.get(name)
+    if cls is None:
+        what = f"a class {name} other than elulayer's" if name in _BUILT_IN else f"class {name}"
         raise ValueError(
-            f"layers[{index}] must be of a known class, not of class {name}; pass it in "
-            "custom_layers"
+            f"layers[{index}] must be of a known class, not of {what}; pass it in custom_layers"
         )
-    cls = known[name]
     arguments = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in description["arguments"].items()
@@ -155,22 +192,30 @@ def build_layer(
     return layer
 
 
-def known_classes(custom_layers: Iterable[type[Layer]]) -> dict[str, type[Layer]]:
-    """Return the layer classes by their names."""
-    known: dict[str, type[Layer]] = {
-        name: getattr(builtin, name) for name in builtin.__all__ if name != "Layer"
-    }
+def custom_classes(custom_layers: Iterable[type[Layer]]) -> dict[str, type[Layer]]:
+    """Return the layer classes that are not elulayer's own by their names."""
+    custom: dict[str, type[Layer]] = {}
     given: Iterable[Any] = (custom_layers,) if isinstance(custom_layers, type) else custom_layers
     for cls in given:
         if not isinstance(cls, type) or not issubclass(cls, Layer):
             raise TypeError(f"custom_layers must hold classes of layers, not {cls!r}")
-        if known.get(cls.__name__, cls) is not cls:
+        if _is_built_in(cls):
+            continue
+        other = custom.setdefault(cls.__name__, cls)
+        if other is not cls:
             raise ValueError(
-                "custom_layers must hold classes of different names, the built-in ones included, "
-                f"not two layer classes of the name {cls.__name__}"
+                "custom_layers must hold classes of different names, not two of the name "
+                f"{cls.__name__}: {_full_name(other)} and {_full_name(cls)}"
             )
-        known[cls.__name__] = cls
-    return known
+    return custom
+
+
+def _is_built_in(cls: type[Layer]) -> bool:
+    return cls in _BUILT_IN.values()
+
+
+def _full_name(cls: type[Layer]) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def values(layers: Sequence[Layer]) -> dict[str, AnyArray]:

@@ -113,6 +113,7 @@ def restore_checkpoint(
     except ValueError as error:
         raise ValueError(f"{error}; an earlier checkpoint may be whole") from error
     then = content.get("setting", {})
+    _check_classes(then.get("layers", []), now["layers"], path)
     for what in now:
         if what not in then or then[what] != now[what]:
             long = isinstance(now[what], (dict, list)) or isinstance(then.get(what), (dict, list))
@@ -131,6 +132,21 @@ def restore_checkpoint(
             f"max_epochs must be at least {run.epoch}, the epoch of {path}, not "
             f"{options.max_epochs}"
         )
+
+
+def _check_classes(then: list[Setting], now: list[Setting], path: Path) -> None:
+    """Check that layers are of the classes of the run before.
+
+    Checkpoints of earlier versions do not say whose a class is: those of now are taken for theirs.
+    """
+    for index, (old, new) in enumerate(zip(then, now, strict=False)):
+        old.setdefault("custom", new["custom"])
+        before, given = (layer["custom"] or f"elulayer.{layer['class']}" for layer in (old, new))
+        if before != given:
+            raise ValueError(
+                f"layers[{index}] must be of the class {before}, as in the run of {path}, not "
+                f"{given}"
+            )
 
 
 def describe_setting(
