@@ -94,7 +94,7 @@ def test_elulayers_own_stays_elulayers(tmp_path):
 def test_two_classes_of_one_name_are_refused_before_anything_is_written(tmp_path):
     other = other_leaky_relu()
     network = network_with(LeakyReLU(0.5), el.ReLULayer(), other())
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match="must be of one class") as caught:
         el.save_network(network, tmp_path / "n")
     assert str(caught.value) == (
         "layers[3] and layers[5] must be of one class, or of classes of different names, to be "
@@ -169,7 +169,7 @@ def test_resume_with_another_class_of_the_same_name_is_refused(tmp_path):
             (LeakyReLU(0.25), other_leaky_relu()(0.25), shared, derived),
         ]
     ):
-        with pytest.raises(ValueError) as caught:
+        with pytest.raises(ValueError, match="must be of the class") as caught:
             run_and_resume(tmp_path / str(number), first, then)
         message = str(caught.value)
         assert message.startswith(f"layers[3] must be of the class {before}, as in the run of ")

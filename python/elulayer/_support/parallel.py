@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,8 @@ def in_parallel(work: Callable[[slice], object], count: int) -> None:
         work(slice(0, count))
         return
     bounds = [count * i // threads for i in range(threads + 1)]
-    parts = deque(slice(*pair) for pair in pairwise(bounds))
+    # All that refers to the work: an entry of the pool that nobody needs any more may stay there.
+    parts = deque(partial(work, slice(*pair)) for pair in pairwise(bounds))
     settings = np.geterr()
 
     def take_parts() -> None:
@@ -44,12 +45,13 @@ def in_parallel(work: Callable[[slice], object], count: int) -> None:
                     part = parts.popleft()
                 except IndexError:  # another thread took the last one
                     return
-                work(part)
+                part()
 
     futures = _submit(take_parts, threads - 1)
     try:
         take_parts()
     finally:
+        parts.clear()
         begun = [future for future in futures if not future.cancel()]
         for future in begun:
             future.exception()  # waits
