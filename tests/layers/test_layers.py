@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -470,7 +471,10 @@ def test_base_layer_says_what_to_define():
         Empty().backward(None, None, None, None)
 
 
-@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+DUPLICATES = [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+
+
+@pytest.mark.parametrize("duplicate", DUPLICATES)
 def test_layers_can_be_copied_and_pickled(duplicate):
     X = np.random.default_rng(60).normal(size=(2, 3, 6, 6)).astype(np.float32)
     for layer in (el.ELULayer(3, learnable=False), el.Convolution2DLayer(3, 2)):
@@ -479,6 +483,66 @@ def test_layers_can_be_copied_and_pickled(duplicate):
         assert np.array_equal(twin.predict(X), layer.predict(X))
         assert twin.learn_rate_factors == layer.learn_rate_factors
         assert twin.learn_rate_factors is not layer.learn_rate_factors
+
+
+class Slotted(el.Layer):
+    __slots__ = ("size",)
+    learnables = ("a",)
+    l2_factors = {"a": 0.5}  # noqa: RUF012
+
+    def __init__(self):
+        self.size = [1]
+        self.a = np.ones(3)
+
+
+class WithoutLock(Slotted):
+    """Leaves out what cannot be copied."""
+
+    def __init__(self):
+        super().__init__()
+        self.lock = threading.Lock()
+
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name != "lock"}
+
+
+@pytest.mark.parametrize("duplicate", DUPLICATES)
+@pytest.mark.parametrize(
+    "layer",
+    [
+        el.ImageInputLayer((1, 2, 3)),
+        el.Convolution2DLayer(2, 3),
+        el.MaxPooling2DLayer(2),
+        el.AveragePooling2DLayer(2),
+        el.BatchNormalizationLayer(),
+        el.ELULayer(3),
+        el.ReLULayer(),
+        el.LeakyReLULayer(),
+        el.PReLULayer(3),
+        el.FullyConnectedLayer(3),
+        el.SoftmaxLayer(),
+        el.ClassificationLayer(),
+        Slotted(),
+        WithoutLock(),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_copies_have_factors_of_their_own(duplicate, layer):
+    twin = duplicate(layer)
+    for name in ("learn_rate_factors", "l2_factors"):
+        before = dict(getattr(layer, name))
+        assert getattr(twin, name) == before
+        getattr(twin, name)["new"] = 0.0
+        assert getattr(layer, name) == before
+
+
+def test_a_shallow_copy_shares_all_but_factors():
+    layer = Slotted()
+    twin = copy.copy(layer)
+    assert twin.size is layer.size and twin.a is layer.a
+    elu = el.ELULayer(3)
+    copy.copy(elu).learnable = False
+    assert elu.learnable
 
 
 def test_elu_arguments_that_are_no_numbers():

@@ -60,19 +60,29 @@ def independence(case: Case) -> str:
 
 
 def unchanged(case: Case) -> str:
-    """Check that no method writes into what it is given, nor into learnables."""
+    """Check that no method writes into what it is given, nor into learnables.
+
+    Where a layer works in place, X may hold Z after forward.
+    """
     layer, X = copy.deepcopy(case.layer), case.X.astype(np.float32)
     with _Watch("predict", {"X": X}, layer, layer.learnables, layer.state):
         call(layer.predict, X)
     X = case.X.astype(np.float32)
-    with _Watch("forward", {"X": X}, layer, layer.learnables):
+    before = X.copy()
+    with _Watch("forward", {} if layer.in_place else {"X": X}, layer, layer.learnables):
         Z, memory = call(layer.forward, X)
+    if layer.in_place and not same(X, Z) and not same(X, before):
+        raise Failure(
+            "forward leaves in X neither X nor Z: " + worst_difference(X, Z, "X", "Z"),
+            "in_place = True says that forward writes Z over X.",
+        )
     # Z and memory may share X's numbers; a layer that writes into dLdZ has its own.
     dLdZ = case.draw(*case.Z_shape).astype(np.float32)
     given = {"X": X, "Z": Z, "dLdZ": dLdZ, **dict(arrays_in(memory, "memory"))}
     with _Watch("backward", given, layer, layer.learnables):
         call(layer.backward, X, Z, dLdZ, memory)
-    return "X, Z, dLdZ, memory and learnables stay as they are"
+    stay = "X, Z, dLdZ, memory and learnables stay as they are"
+    return f"{stay}, but that forward works in place" if layer.in_place else stay
 
 
 def hand_over(case: Case) -> str:
@@ -81,10 +91,10 @@ def hand_over(case: Case) -> str:
     dLdZ = case.draw(*case.Z_shape).astype(X.dtype)
     expected = case.run(case.wide, X, dLdZ)
     layer = copy.deepcopy(case.wide)
-    Z, memory = call(layer.forward, X.copy())
+    given, Z, memory = case.passed(layer, X)
     Z, memory = np.array(Z), _copied(memory)
     call(layer.forward, case.draw(*case.X.shape).astype(X.dtype))
-    result = call(layer.backward, X.copy(), Z, dLdZ.copy(), memory)
+    result = call(layer.backward, given, Z, dLdZ.copy(), memory)
     for name, a, b in zip(
         case.names, expected, result if isinstance(result, tuple) else (result,), strict=True
     ):
@@ -106,7 +116,9 @@ def overwritten_output(case: Case) -> str:
     layer = copy.deepcopy(case.wide)
     Z, memory = call(layer.forward, X)
     promise = "backward_uses_output = False promises the contrary: take it away."
-    for name, array in (("X", X), *arrays_in(memory, "memory")):
+    # Over the memory of an X that the layer itself writes over, the layer above may write too.
+    held = () if layer.in_place else (("X", X),)
+    for name, array in (*held, *arrays_in(memory, "memory")):
         if isinstance(array, np.ndarray) and np.shares_memory(Z, array):
             raise Failure(f"forward's Z shares the memory of {name}", promise)
     Z[...] = np.nan

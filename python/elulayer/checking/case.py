@@ -127,10 +127,18 @@ class Case:
     def run(self, layer: Layer, X: FloatArray, dLdZ: FloatArray) -> list[Any]:
         """Pass a batch forward and back through a copy of `layer`; return the gradients."""
         layer = copy.deepcopy(layer)
-        dtype = X.dtype
-        Z, memory = call(layer.forward, X.copy())
-        result = call(layer.backward, X.copy(), Z, dLdZ.astype(dtype), memory)
+        given, Z, memory = self.passed(layer, X)
+        result = call(layer.backward, given, Z, dLdZ.astype(X.dtype), memory)
         return list(result) if isinstance(result, tuple) else [result]
+
+    def passed(self, layer: Layer, X: FloatArray) -> tuple[FloatArray, Any, Any]:
+        """Pass a batch forward; return X, Z and memory as backward is handed them in a network.
+
+        X is the same as before, or what forward has left of it where the layer works in place.
+        """
+        given = X.copy()
+        Z, memory = call(layer.forward, given)
+        return given if layer.in_place else X.copy(), Z, memory
 
     def forward(self, layer: Layer, X: FloatArray) -> FloatArray:
         """Return the output of forward of a copy of `layer`."""

@@ -68,8 +68,8 @@ def forward_output(case: Case) -> str:
 
 def backward_output(case: Case) -> str:
     """Check the number and the shapes of the gradients."""
-    layer, X = copy.deepcopy(case.layer), case.X.astype(np.float32)
-    Z, memory = call(layer.forward, X.copy())
+    layer = copy.deepcopy(case.layer)
+    X, Z, memory = case.passed(layer, case.X.astype(np.float32))
     result = call(layer.backward, X, Z, case.draw(*case.Z_shape).astype(np.float32), memory)
     case.contract(check_gradients, case.layer, X, result)
     return f"returns {_listed(case.names)}"
@@ -79,11 +79,11 @@ def dtypes(case: Case) -> str:
     """Check that float32 input gives float32 output and dLdX."""
     layer, X = copy.deepcopy(case.layer), case.X.astype(np.float32)
     found: dict[str, Any] = {"Z of predict": case.predict(layer, X)}
-    Z, memory = call(layer.forward, X.copy())
+    given, Z, memory = case.passed(layer, X)
     found["Z of forward"] = Z
     # Z is handed on as a network does, or dLdX would not be float32 for Z's sake.
     Z32, dLdZ = Z.astype(np.float32), case.draw(*Z.shape).astype(np.float32)
-    result = call(layer.backward, X.copy(), Z32, dLdZ, memory)
+    result = call(layer.backward, given, Z32, dLdZ, memory)
     found["dLdX"] = result[0] if isinstance(result, tuple) else result
     wrong = [f"{name} is {array.dtype}" for name, array in found.items() if array.dtype != X.dtype]
     if wrong:

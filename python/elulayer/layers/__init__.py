@@ -1,4 +1,7 @@
-"""Layers: the base class, the ELU layer, its rivals, and the few others that networks need."""
+"""Layers: the base class, the ELU layer, its rivals, and the few others that networks need.
+
+Their methods take arrays as `elulayer.elu` does: of a floating dtype, or what NumPy makes one of.
+"""
 
 from __future__ import annotations
 

@@ -53,12 +53,13 @@ class Layer:
         False while a network trains in which nothing below this layer learns. `backward` may then
         return None in the place of dLdX.
     backward_uses_output : bool
-        False promises that `forward` returns an array of its own, neither X nor a view of it nor
-        kept in memory, and that `backward` does not read Z. Only then may the layer above work in
-        place, as `ELULayer` can, and write over Z.
+        False promises that `forward` returns an array of its own, neither X (but where the layer
+        works in place) nor a view of it nor kept in memory, and that `backward` does not read Z.
+        Only then may the layer above work in place, as `ELULayer` can, and write over Z.
     in_place : bool
         True says that `forward` writes Z over X, for which the layer below must promise that its
-        backward does not use its output.
+        backward does not use its output. `backward` is then given that X, and `predict` must leave
+        X as it is all the same.
     keeps_statistics : bool
         True says that `forward` has kept in `state` what `after_training` would compute anew: where
         the training options ask for moving statistics, `after_training` is not called.
@@ -84,6 +85,18 @@ class Layer:
         layer.learn_rate_factors = dict(getattr(cls, "learn_rate_factors", {}))
         layer.l2_factors = dict(getattr(cls, "l2_factors", {}))
         return layer
+
+    def __setstate__(self, state: Any) -> None:
+        """Take over the attributes of the layer that this one is a copy of, but its dictionaries.
+
+        A subclass with a `__setstate__` of its own calls this one.
+        """
+        values, slots = state if isinstance(state, tuple) else (state, None)
+        vars(self).update(values or {})
+        for name, value in (slots or {}).items():
+            setattr(self, name, value)
+        self.learn_rate_factors = dict(self.learn_rate_factors)
+        self.l2_factors = dict(self.l2_factors)
 
     def predict(self, X: FloatArray) -> FloatArray:
         """Compute the layer's output at prediction time.

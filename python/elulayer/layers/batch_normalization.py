@@ -12,6 +12,7 @@ from .. import _core
 from .._support.checks import number
 from .._support.typing import FloatArray
 from .base import Layer
+from .inputs import floats
 
 _Values = npt.NDArray[np.float64]
 """A value for each channel."""
@@ -97,6 +98,7 @@ class BatchNormalizationLayer(Layer):
         ValueError
             If `X` has another number of channels.
         """
+        X = floats("X", X)
         rows = self._rows(X)
         factor = np.asarray(self.scale) / np.sqrt(np.asarray(self.variance, float) + self.epsilon)
         return self._normalized(rows, np.asarray(self.mean, float), factor).reshape(X.shape)
@@ -106,6 +108,7 @@ class BatchNormalizationLayer(Layer):
 
         The moving averages go on: new = decay * batch's + (1 - decay) * old.
         """
+        X = floats("X", X)
         rows = self._rows(X)
         mean, variance = np.empty((2, rows.shape[1]))
         _core.channel_moments(rows, mean, variance)
@@ -125,6 +128,7 @@ class BatchNormalizationLayer(Layer):
         dLdoffset = sum of dLdZ; dLdscale = sum of dLdZ * U;
         dLdX = scale / sqrt(variance + epsilon) * (dLdZ - dLdoffset / M - U * dLdscale / M).
         """
+        X, dLdZ = floats("X", X), floats("dLdZ", dLdZ)
         mean, inverse = memory
         scale, offset = np.asarray(self.scale), np.asarray(self.offset)
         rows = self._rows(X)

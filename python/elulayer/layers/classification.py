@@ -8,6 +8,7 @@ import numpy as np
 
 from .._support.typing import FloatArray
 from .base import Layer
+from .inputs import floats
 
 
 class ClassificationLayer(Layer):
@@ -30,11 +31,11 @@ class ClassificationLayer(Layer):
 
     def predict(self, X: FloatArray) -> FloatArray:
         """Return `X`, probabilities of shape (N, K)."""
-        return X
+        return floats("X", X)
 
     def backward(self, X: FloatArray, Z: FloatArray, dLdZ: FloatArray, memory: Any) -> FloatArray:
         """Return `dLdZ`."""
-        return dLdZ
+        return floats("dLdZ", dLdZ)
 
     def loss(self, Y: FloatArray, T: FloatArray) -> float:
         """Compute the mean over the batch of the cross-entropy, in natural units.
@@ -44,11 +45,13 @@ class ClassificationLayer(Layer):
         ValueError
             If `Y` and `T` differ in shape, or `Y` holds no probabilities.
         """
+        Y, T = floats("Y", Y), np.asarray(T)
         clipped = self._clipped(Y, T)
         return float(-(T * np.log(clipped)).sum(dtype=np.float64) / len(Y))
 
     def backward_loss(self, Y: FloatArray, T: FloatArray) -> FloatArray:
         """Compute the loss's derivative with respect to `Y`: -T / (Y * N)."""
+        Y, T = floats("Y", Y), np.asarray(T)
         dLdY: FloatArray = -T / (self._clipped(Y, T) * len(Y))
         return dLdY.astype(Y.dtype, copy=False)
 

@@ -13,6 +13,7 @@ from .._support.checks import batch_shape, integer, size_pair
 from .._support.parallel import in_parallel
 from .._support.typing import FloatArray
 from .base import Layer
+from .inputs import floats
 from .weights import draw, initializer
 
 _PATCHES_BYTES = 2**19
@@ -111,6 +112,7 @@ class Convolution2DLayer(Layer):
         ValueError
             If `X` does not fit the weights.
         """
+        X = floats("X", X)
         kernel = self._kernel_for(X)
         windows = self._windows(X)
         rows, columns = windows.shape[4:]
@@ -122,6 +124,7 @@ class Convolution2DLayer(Layer):
         self, X: FloatArray, Z: FloatArray, dLdZ: FloatArray, memory: Any
     ) -> tuple[FloatArray | None, FloatArray, FloatArray]:
         """Compute dLdX (None if it is not needed), dLdweights and dLdbias from X and dLdZ."""
+        X, dLdZ = floats("X", X), floats("dLdZ", dLdZ)
         kernel = self._kernel_for(X)
         weights, bias = np.asarray(self.weights), np.asarray(self.bias)
         gradient = dLdZ.reshape(*dLdZ.shape[:2], math.prod(dLdZ.shape[2:]))

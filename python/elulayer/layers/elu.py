@@ -11,6 +11,7 @@ from .._support.checks import as_array, choice, integer
 from .._support.typing import FloatArray
 from ..arrays import elu, elu_backward, elu_with_memory
 from .base import Layer
+from .inputs import floats
 
 
 class ELULayer(Layer):
@@ -140,6 +141,7 @@ class ELULayer(Layer):
         ValueError
             If `X` has another number of channels.
         """
+        X = floats("X", X)
         alpha = self._alpha_for(X)
         Z: FloatArray = elu(X, alpha, axis=1)
         return Z
@@ -159,6 +161,7 @@ class ELULayer(Layer):
         ValueError
             If `X` has another number of channels, or is read-only and the layer works in place.
         """
+        X = floats("X", X)
         if self.in_place:
             return elu(X, self._alpha_for(X), axis=1, out=X), None
         if self.backward_from != "memory":
@@ -177,6 +180,7 @@ class ELULayer(Layer):
         dLdalpha : ndarray of alpha's shape and dtype
             Per channel, or over all channels, the sum of expm1(X) * dLdZ where X <= 0.
         """
+        X, dLdZ = floats("X", X), floats("dLdZ", dLdZ)
         alpha = self._alpha_for(X)
         sources: dict[str, dict[str, Any]] = {
             "input": {"x": X},

@@ -12,6 +12,7 @@ from .._support.checks import integer
 from .._support.parallel import in_parallel
 from .._support.typing import FloatArray
 from .base import Layer
+from .inputs import floats
 from .weights import draw, initializer
 
 _PART = 2048
@@ -88,8 +89,9 @@ class FullyConnectedLayer(Layer):
             raise RuntimeError(
                 "FullyConnectedLayer has no weights yet: train the network or call initialize"
             )
+        X = floats("X", X)
         inputs = self.weights.shape[1]
-        if math.prod(X.shape[1:]) != inputs:
+        if X.ndim == 0 or math.prod(X.shape[1:]) != inputs:
             raise ValueError(
                 f"the input of FullyConnectedLayer must have {inputs} values for each observation, "
                 f"not shape {X.shape}"
@@ -110,6 +112,7 @@ class FullyConnectedLayer(Layer):
         self, X: FloatArray, Z: FloatArray, dLdZ: FloatArray, memory: Any
     ) -> tuple[FloatArray | None, FloatArray, FloatArray]:
         """Compute dLdX (None if it is not needed), dLdweights and dLdbias from X and dLdZ."""
+        X, dLdZ = floats("X", X), floats("dLdZ", dLdZ)
         weights, bias = np.asarray(self.weights), np.asarray(self.bias)
         rows = X.reshape(len(X), weights.shape[1])
         dweights = np.empty(weights.shape, dtype=X.dtype)

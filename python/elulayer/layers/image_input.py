@@ -10,6 +10,7 @@ import numpy as np
 from .._support.checks import choice, integer
 from .._support.typing import FloatArray
 from .base import Layer
+from .inputs import floats
 
 
 class ImageInputLayer(Layer):
@@ -64,10 +65,11 @@ class ImageInputLayer(Layer):
 
     def predict(self, X: FloatArray) -> FloatArray:
         """Subtract the mean image from `X`, an array of shape (N, C, H, W)."""
+        X = floats("X", X)
         if self.normalization == "none":
             return X
         return X - self.mean.astype(X.dtype, copy=False)
 
     def backward(self, X: FloatArray, Z: FloatArray, dLdZ: FloatArray, memory: Any) -> FloatArray:
         """Return dLdZ: a constant was subtracted."""
-        return dLdZ
+        return floats("dLdZ", dLdZ)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from .._support.checks import integer, size_pair
 from .._support.typing import FloatArray
 from .base import Layer
+from .inputs import floats
 
 _Windows = tuple[slice, slice]
 
@@ -142,6 +143,7 @@ class MaxPooling2DLayer(_Pooling2DLayer):
         ValueError
             If `X` has not four dimensions or no window fits into it.
         """
+        X = floats("X", X)
         padded = self._padded(X, -np.inf)
         # Along the rows first: a maximum of maxima.
         rows, columns = self._positions(X)
@@ -153,6 +155,7 @@ class MaxPooling2DLayer(_Pooling2DLayer):
 
         The first of equal maxima counts, and the first NaN before all of them.
         """
+        X = floats("X", X)
         padded = self._padded(X, -np.inf)
         parts = [padded[:, :, down, across] for down, across in self._offsets(self._positions(X))]
         Z = parts[0].copy()
@@ -187,6 +190,7 @@ class MaxPooling2DLayer(_Pooling2DLayer):
         """
         if not self.needs_input_gradient:
             return None
+        X, dLdZ = floats("X", X), floats("dLdZ", dLdZ)
         (height, width), pad = X.shape[2:], self.padding
         rows, columns = dLdZ.shape[2:]
         down, across = np.divmod(np.arange(math.prod(self.pool_size)), self.pool_size[1])
@@ -249,6 +253,7 @@ class AveragePooling2DLayer(_Pooling2DLayer):
         ValueError
             If `X` has not four dimensions or no window fits into it.
         """
+        X = floats("X", X)
         rows, columns = self._positions(X)
         padded = self._padded(X, 0.0)
         down = _total(padded[:, :, self._places(i, rows)] for i in range(self.pool_size[0]))
@@ -262,6 +267,7 @@ class AveragePooling2DLayer(_Pooling2DLayer):
         """Compute dLdX (None if it is not needed): dLdZ in equal parts to each window's values."""
         if not self.needs_input_gradient:
             return None
+        X, dLdZ = floats("X", X), floats("dLdZ", dLdZ)
         (rows, columns), pad, (height, width) = dLdZ.shape[2:], self.padding, X.shape[2:]
         parts = dLdZ / self._sizes(X)
         reach = [

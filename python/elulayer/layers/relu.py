@@ -10,6 +10,7 @@ import numpy.typing as npt
 from .._support.checks import as_array, integer, number
 from .._support.typing import FloatArray
 from .base import Layer
+from .inputs import floats
 
 
 class ReLULayer(Layer):
@@ -31,11 +32,13 @@ class ReLULayer(Layer):
 
     def predict(self, X: FloatArray) -> FloatArray:
         """Apply the unit to `X`, an array of any shape; NaN gives NaN."""
+        X = floats("X", X)
         Z: FloatArray = np.maximum(X, X.dtype.type(0))
         return Z
 
     def backward(self, X: FloatArray, Z: FloatArray, dLdZ: FloatArray, memory: Any) -> FloatArray:
         """Compute dLdX: dLdZ where X > 0, NaN where X is NaN, 0 elsewhere."""
+        X, dLdZ = floats("X", X), floats("dLdZ", dLdZ)
         return _with_nan(X, _where(_mask(X), dLdZ))
 
 
@@ -66,10 +69,12 @@ class LeakyReLULayer(Layer):
 
     def predict(self, X: FloatArray) -> FloatArray:
         """Apply the unit to `X`, an array of any shape; NaN gives NaN."""
+        X = floats("X", X)
         return _bent(X, X.dtype.type(self.scale))
 
     def backward(self, X: FloatArray, Z: FloatArray, dLdZ: FloatArray, memory: Any) -> FloatArray:
         """Compute dLdX: dLdZ where X > 0, NaN where X is NaN, scale * dLdZ elsewhere."""
+        X, dLdZ = floats("X", X), floats("dLdZ", dLdZ)
         above, below = _parts(X, dLdZ)
         return _with_nan(X, above + below * below.dtype.type(self.scale))
 
@@ -135,6 +140,7 @@ class PReLULayer(Layer):
         ValueError
             If `X` has another number of channels.
         """
+        X = floats("X", X)
         return _bent(X, self._slope_for(X))
 
     def backward(
@@ -149,6 +155,7 @@ class PReLULayer(Layer):
         dLdslope : ndarray of slope's shape and dtype
             Per channel, the sum of X * dLdZ where X <= 0, in float64.
         """
+        X, dLdZ = floats("X", X), floats("dLdZ", dLdZ)
         above, below = _parts(X, dLdZ)
         dLdX = _with_nan(X, above + below * self._slope_for(X))
         terms = np.minimum(X, X.dtype.type(0)) * below

@@ -8,6 +8,7 @@ import numpy as np
 
 from .._support.typing import FloatArray
 from .base import Layer
+from .inputs import floats
 
 
 class SoftmaxLayer(Layer):
@@ -29,6 +30,7 @@ class SoftmaxLayer(Layer):
 
     def predict(self, X: FloatArray) -> FloatArray:
         """Turn scores of shape (N, K) into probabilities."""
+        X = floats("X", X)
         if X.ndim != 2:
             raise ValueError(
                 f"the input of SoftmaxLayer must be scores of shape (N, K), not {X.shape}"
@@ -39,6 +41,7 @@ class SoftmaxLayer(Layer):
 
     def backward(self, X: FloatArray, Z: FloatArray, dLdZ: FloatArray, memory: Any) -> FloatArray:
         """Compute dLdX = Z * dLdZ - Z * (sum of Z * dLdZ over axis 1)."""
+        Z, dLdZ = floats("Z", Z), floats("dLdZ", dLdZ)
         # The product first: dLdZ alone may be as large as 1 / tiny.
         product: FloatArray = Z * dLdZ
         dLdX: FloatArray = product - Z * product.sum(axis=1, keepdims=True)
