@@ -124,3 +124,10 @@ def test_arrays_stay_the_same_object(tmp_path):
     mapped[...] = -np.inf
     layer.forward(mapped)
     assert (mapped == -1).all()
+
+
+@pytest.mark.parametrize("layer", [el.ReLULayer(), el.LeakyReLULayer(), el.PReLULayer(3)])
+def test_units_take_gradients_of_one_dtype_with_the_input(layer):
+    X = np.ones((2, 3), np.float32)
+    with pytest.raises(TypeError, match="dLdZ must have the dtype of X, float32, not float64"):
+        layer.backward(X, X, [[1.0] * 3] * 2, None)

@@ -30,10 +30,10 @@ def check_layer(
     The layer is given standard normal input. What is checked, in this order: its definition and
     `initialize`; what predict, forward and backward return; dtypes; that the output's shape and
     values do not depend on what else is in the batch; that results repeat; that nothing given to
-    the layer is written into, but X by forward where the layer works in place; that backward needs nothing but what it is handed; that it keeps the
-    promise of `backward_uses_output`; each gradient;
-    that training without dLdX and the hooks around training work; and that the layer comes out of a
-    file as it went in.
+    the layer is written into, but X by forward where the layer works in place; that backward needs
+    nothing but what it is handed; that it keeps the promise of `backward_uses_output`; each
+    gradient; that training without dLdX and the hooks around training work; and that the layer
+    comes out of a file as it went in.
 
     Gradients are compared with central differences of forward, in float64 (in float32, with wider
     bounds, for a layer that rounds to it), for a random upstream gradient, at up to 40 elements of

@@ -38,7 +38,7 @@ class ReLULayer(Layer):
 
     def backward(self, X: FloatArray, Z: FloatArray, dLdZ: FloatArray, memory: Any) -> FloatArray:
         """Compute dLdX: dLdZ where X > 0, NaN where X is NaN, 0 elsewhere."""
-        X, dLdZ = floats("X", X), floats("dLdZ", dLdZ)
+        X, dLdZ = _of_one_dtype(X, dLdZ)
         return _with_nan(X, _where(_mask(X), dLdZ))
 
 
@@ -74,7 +74,7 @@ class LeakyReLULayer(Layer):
 
     def backward(self, X: FloatArray, Z: FloatArray, dLdZ: FloatArray, memory: Any) -> FloatArray:
         """Compute dLdX: dLdZ where X > 0, NaN where X is NaN, scale * dLdZ elsewhere."""
-        X, dLdZ = floats("X", X), floats("dLdZ", dLdZ)
+        X, dLdZ = _of_one_dtype(X, dLdZ)
         above, below = _parts(X, dLdZ)
         return _with_nan(X, above + below * below.dtype.type(self.scale))
 
@@ -155,7 +155,7 @@ class PReLULayer(Layer):
         dLdslope : ndarray of slope's shape and dtype
             Per channel, the sum of X * dLdZ where X <= 0, in float64.
         """
-        X, dLdZ = floats("X", X), floats("dLdZ", dLdZ)
+        X, dLdZ = _of_one_dtype(X, dLdZ)
         above, below = _parts(X, dLdZ)
         dLdX = _with_nan(X, above + below * self._slope_for(X))
         terms = np.minimum(X, X.dtype.type(0)) * below
@@ -172,6 +172,13 @@ class PReLULayer(Layer):
             )
         slope: FloatArray = as_array("slope", self.slope).astype(X.dtype, copy=False)
         return slope.reshape(-1, *[1] * (X.ndim - 2))
+
+
+def _of_one_dtype(X: Any, dLdZ: Any) -> tuple[FloatArray, FloatArray]:
+    X, dLdZ = floats("X", X), floats("dLdZ", dLdZ)
+    if dLdZ.dtype != X.dtype:
+        raise TypeError(f"dLdZ must have the dtype of X, {X.dtype}, not {dLdZ.dtype}")
+    return X, dLdZ
 
 
 # np.where takes a jump for every element, and seven times as long as these. A product with the
