@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import types
@@ -49,13 +50,45 @@ def test_options_reach_the_trainer():
     assert rows[-1].split("|")[6].strip() == "0.0020"
 
 
-def test_threads():
-    """The OpenMP runtime that the command loads tells what it was told."""
-    result = run(*QUICK, "--threads", "1", OMP_DISPLAY_ENV="true", OMP_NUM_THREADS="2")
-    assert result.returncode == 0, result.stderr
-    assert "Test accuracy" in result.stdout
-    if "GNU" in (el.cpu_info().openmp or ""):
-        assert re.findall(r"OMP_NUM_THREADS = '(\d+)'", result.stderr)[-1] == "1"
+@pytest.mark.skipif(el.cpu_info().openmp is None, reason="without OpenMP there is one thread")
+def test_threads(monkeypatch, capsys):
+    """The run has them in this process, and what comes after it has its own again."""
+    seen = []
+
+    def stopped(*args, **kwargs):
+        seen.append(el.cpu_info().threads)
+        raise RuntimeError("seen")
+
+    monkeypatch.setattr(cli.train, "train_network", stopped)
+    before = el.cpu_info().threads
+    for threads in ("1", "3"):
+        assert cli.main([*QUICK, "--threads", threads]) == 1
+    assert seen == [1, 3]
+    assert el.cpu_info().threads == before
+    assert capsys.readouterr().err == "elulayer: error: seen\n" * 2
+
+
+def test_a_run_with_threads_is_one_process_of_the_installed_program(tmp_path):
+    """Files of the working directory are not imported, and no child outlives the command."""
+    for module in ("elulayer", "numpy", "threadpoolctl"):
+        (tmp_path / f"{module}.py").write_text("raise SystemExit('of the working directory')")
+    program = "import sys; from elulayer.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-P"] if sys.version_info >= (3, 11) else [sys.executable, "-I"]
+    process = subprocess.Popen(
+        [*command, "-c", program, *QUICK, "--epochs", "1000", "--threads", "1"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if re.match(r"\|\s+\d", line):
+            break
+    process.terminate()
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGTERM, error
 
 
 def test_a_run_that_diverges_is_one_error():

@@ -72,7 +72,6 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         epilog="Try: elulayer train --help",
     )
     parser.add_argument("--version", action="version", version=f"elulayer {__version__}")
-    parser.set_defaults(argv=arguments)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, module in COMMANDS.items():
         command = commands.add_parser(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ..network import save_network
 from ..network.models import blog_layers
@@ -18,7 +19,6 @@ from ..training import TrainingOptions, train_network
 from ..training.checkpoint import PATTERN
 from ..training.options import SOLVER_DEFAULTS
 from ._data import add_data_arguments, load_data
-from ._threads import with_threads
 from ._types import network_file, picture, positive_integer, rate
 
 HELP = "train the blog's digit network and print its test accuracy"
@@ -131,10 +131,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, test, and write what was asked for."""
-    if args.threads is not None:
-        status = with_threads(args.threads, args.argv)
-        if status is not None:
-            return status
+    with threadpool_limits(args.threads):  # None leaves OpenMP and BLAS as they are
+        return _train(args)
+
+
+def _train(args: argparse.Namespace) -> int:
     # A run is long: what would fail after it is told before.
     for name, package, extra in _PACKAGES:
         if getattr(args, name) is not None and importlib.util.find_spec(package) is None:

