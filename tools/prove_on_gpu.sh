@@ -7,7 +7,7 @@
 # bench/gpu.py; those of an earlier run are removed. A step that fails is reported at the end, and
 # the next ones run. The exit status is 0 if all passed. Environment: LIMIT, seconds for everything
 # (default: 530); PYTHON (default: python3), which must have hypothesis, ml_dtypes, numpy,
-# pybind11, pytest, scikit-build-core and torch (and CuPy, for the tests with its arrays). It needs
+# pybind11, pytest, scikit-build-core, threadpoolctl and torch (and CuPy, for the tests with its arrays). It needs
 # cmake, ninja, nvcc and compute-sanitizer.
 set -uo pipefail
 
@@ -45,7 +45,7 @@ missing=()
 for program in cmake ninja nvcc compute-sanitizer; do
   command -v "$program" > /dev/null || missing+=("the program $program")
 done
-for module in hypothesis ml_dtypes numpy pybind11 pytest scikit_build_core torch; do
+for module in hypothesis ml_dtypes numpy pybind11 pytest scikit_build_core threadpoolctl torch; do
   "$python" -c "import importlib.util, sys; sys.exit(importlib.util.find_spec('$module') is None)" ||
     missing+=("the Python module $module")
 done

@@ -72,8 +72,8 @@ void forward_with_memory(const Tile& tile, const S* x, const Arithmetic<S>* alph
 // Backward ----------------------------------------------------------------------------------------
 
 // A run of elements is computed in the short form; the loop also looks whether any x lay deeper
-// than that form's range. If so, those are mended that lie where all vanishes, as the -inf of a mask
-// does, and only if others are left, the run is computed again in the form for every input.
+// than that form's range. If so, those are mended that lie where all vanishes, as the -inf of a
+// mask does, and only if others are left, the run is computed again in the form for every input.
 // Whatever else is outside of the range gives a term that is not finite, as the sums find: then the
 // whole block is computed again, and its terms multiplied and added in double.
 //
@@ -101,7 +101,8 @@ ELULAYER_LOOP bool backward_short(const T* grad, const T* source, A scaled_alpha
 
 // dx and terms of backward_short, mended where x lies so deep that they vanish. False where another
 // x is too deep for the short form. By masks: of a selection between a new number and the one in
-// memory g++ makes a masked store, which takes AMD's processors some 20 cycles.
+// memory g++ makes a masked store, with which half of x at -inf took 2.9 times the ordinary time
+// under AVX2 on a Zen 4, and without it 1.5 times.
 template <class T>
 ELULAYER_LOOP bool backward_vanished(const T* grad, const T* x, const T* alpha, T* __restrict dx,
                                      T* __restrict terms, int n) {
@@ -119,7 +120,7 @@ ELULAYER_LOOP bool backward_vanished(const T* grad, const T* x, const T* alpha, 
 }
 
 // dx = g, or g alpha exp(x) where x <= 0, and the terms 0, or g expm1(x), as two factors each. dx
-// begins as what backward_short made it.
+// begins as the short form made it, but where x is too deep for that.
 template <class Mode, class T>
 ELULAYER_LOOP void backward_any(const T* grad, const T* source, const T* alpha, T* dx,
                                 T* factor_grad, T* factor, int n) {

@@ -5,6 +5,8 @@ import math
 import hypothesis
 import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
+import ml_dtypes
+import mpmath
 import numpy as np
 import pytest
 
@@ -143,6 +145,34 @@ def test_masked_inputs(dtype, shape, value, beside):
     np.testing.assert_array_equal(np.signbit(dx), np.signbit(expected))
     total, magnitude = reference.elu_backward_alpha(grad, masked)
     assert np.all(np.abs(dalpha - total) <= dalpha_bound(dtype, magnitude) * (1 + 1e-13))
+
+
+@pytest.mark.parametrize("beside", [-1.0, -np.inf])
+@pytest.mark.parametrize("x", [-800, -1400, -2100, -2150])
+def test_the_deepest_products_of_doubles(x, beside):
+    """A huge g and alpha bring exp(x) back into the range, down to its subnormal numbers."""
+    huge = 1.7e308
+    expected = float(mpmath.mpf(huge) ** 2 * mpmath.exp(x))
+    dx, _ = el.elu_backward(np.full(300, huge), np.resize([x, beside], 300), huge)
+    np.testing.assert_allclose(dx[::2], expected, rtol=4e-16, atol=5e-324)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
+def test_masks_in_place_and_in_16_bits(dtype):
+    rng = np.random.default_rng(12)
+    x, grad = rng.normal(size=(2, 5, 8, 300)).astype(dtype)
+    mask = rng.random(x.shape) < 0.5
+    masked = np.where(mask, dtype(-np.inf), x)
+    alpha = np.linspace(-1, 2, 8, dtype=np.float64 if dtype == np.float64 else np.float32)
+    alone = el.elu_backward(grad, x, alpha)[0]
+    zeros = np.copysign(0, grad.astype(float) * alpha[:, np.newaxis])
+    expected = np.where(mask, zeros, alone.astype(float))
+    for place in ("new", "x", "grad"):
+        g, source = grad.copy(), masked.copy()
+        out = {"new": None, "x": source, "grad": g}[place]
+        dx, _ = el.elu_backward(g, source, alpha, out=out)
+        np.testing.assert_array_equal(dx.astype(float), expected)
+        np.testing.assert_array_equal(np.signbit(dx.astype(float)), np.signbit(expected))
 
 
 def test_gradient_survives_far_below_zero():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import elulayer as el
+from elulayer.layers import convolution
 
 
 def central_differences(function, values, h=1e-6):
@@ -243,6 +244,17 @@ def test_convolution(size, stride, padding):
     expected = direct_convolution(X, layer.weights, layer.bias, stride, padding)
     np.testing.assert_allclose(Z, expected, rtol=1e-12, atol=1e-12)
     assert Z.flags.c_contiguous
+    check_gradients(layer, X)
+
+
+@pytest.mark.parametrize("images_at_once", [1, 3, 7])
+def test_convolution_takes_a_few_images_at_a_time(images_at_once, monkeypatch):
+    X = np.random.default_rng(22).normal(size=(7, 2, 6, 5))
+    layer = initialized(el.Convolution2DLayer(3, 4, padding=1), X)
+    image_bytes = (2 * 3 * 3 + 1) * 6 * 5 * X.itemsize
+    monkeypatch.setattr(convolution, "_PATCHES_BYTES", images_at_once * image_bytes)
+    expected = direct_convolution(X, layer.weights, layer.bias, 1, 1)
+    np.testing.assert_allclose(layer.predict(X), expected, rtol=1e-12, atol=1e-12)
     check_gradients(layer, X)
 
 

@@ -1,6 +1,6 @@
-"""NumPy's work on the images of a batch, spread over threads.
+"""NumPy's work on parts of a batch, or of a layer's inputs, spread over threads.
 
-While BLAS has one thread (`process.py`), a layer whose products are one for each image spreads them
+While BLAS has one thread (`process.py`), a layer whose work falls into fixed parts spreads them
 itself. Its results then have the same bits for any number of threads.
 """
 

@@ -16,7 +16,7 @@ from .inputs import floats
 from .weights import draw, initializer
 
 _PART = 2048
-"""How many inputs one product takes: BLAS splits none with so few outputs over threads."""
+"""How many inputs one product takes. A layer with more has several, over threads."""
 
 
 class FullyConnectedLayer(Layer):
