@@ -92,9 +92,7 @@ ELULAYER_LOOP bool backward_short(const T* grad, const T* source, A scaled_alpha
     const ShortBackward<T> result = Mode::short_form(grad[i], si, scaled_alpha[i]);
     dx[i] = result.dx;
     terms[i] = multiply_add(result.dx, T(0), result.term);  // NaN where dx is not finite
-    if constexpr (Mode::goes_deep) {
-      signs |= to_bits(si - deep<T>);  // negative where it is less
-    }
+    signs |= Mode::goes_deep ? to_bits(si - deep<T>) : 0;   // negative where it is less
   }
   return !has_sign<T>(signs);
 }
