@@ -99,8 +99,8 @@ struct DxAndExpm1 {
 
 // In double nothing overflows, and nothing is subnormal before the result is rounded to float.
 ELULAYER_FN DxAndExpm1<float> dx_and_expm1(float g, float x, float alpha) {
-  constexpr double cut =
-      vanishing<float>;  // exp(x) is 0 below it: NaN beside an infinite g or alpha
+  // exp(x) is 0 below it: NaN beside an infinite g or alpha.
+  constexpr double cut = vanishing<float>;
   const double wide_x = static_cast<double>(x);
   const Exponential<double> e =
       exponential<0, Ln2::one_part, double, float>(wide_x < cut ? cut : wide_x);

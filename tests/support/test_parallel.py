@@ -1,9 +1,11 @@
 """Work on a batch's images on threads, and BLAS kept to one thread."""
 
+import functools
 import os
 import subprocess
 import sys
 import threading
+import time
 import time
 from types import SimpleNamespace
 
@@ -84,6 +86,28 @@ def test_where_no_thread_can_be_started_the_calling_one_does_all(three_threads, 
         assert done == [threading.current_thread()] * 6
         parallel.in_parallel(done.append, 10)
     assert len(done) == 9
+
+
+def test_a_part_that_a_pool_begins_and_denies_is_waited_for(three_threads, monkeypatch):
+    """`ThreadPoolExecutor.submit` may raise when one of its threads has taken the work already."""
+    begun, done = threading.Event(), []
+
+    class Pool:
+        def submit(self, work):
+            threading.Thread(target=work).start()
+            begun.wait()
+            raise RuntimeError("can't start new thread")
+
+    def work(part):
+        if threading.current_thread() is not threading.main_thread():
+            begun.set()
+            time.sleep(0.1)
+        done.append(part)
+
+    monkeypatch.setattr(parallel, "_pool", functools.cache(lambda process: Pool()))
+    with process.one_blas_thread():
+        parallel.in_parallel(work, 3)
+    assert len(done) == 3
 
 
 def test_blas_has_one_thread_inside_and_its_own_outside():

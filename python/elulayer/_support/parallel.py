@@ -7,11 +7,10 @@ itself. Its results then have the same bits for any number of threads.
 from __future__ import annotations
 
 import os
-from collections import deque
+import queue
 from collections.abc import Callable
 from functools import cache, partial
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from .. import _core
 from .process import blas_has_one_thread
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import ThreadPoolExecutor
 
 
 def in_parallel(work: Callable[[slice], object], count: int) -> None:
@@ -33,42 +32,43 @@ def in_parallel(work: Callable[[slice], object], count: int) -> None:
     if threads < 2:
         work(slice(0, count))
         return
-    bounds = [count * i // threads for i in range(threads + 1)]
-    # All that refers to the work: an entry of the pool that nobody needs any more may stay there.
-    parts = deque(partial(work, slice(*pair)) for pair in pairwise(bounds))
+    parts: queue.Queue[Callable[[], object]] = queue.Queue()
+    for i in range(threads):
+        parts.put(partial(work, slice(count * i // threads, count * (i + 1) // threads)))
     settings = np.geterr()
+    errors: list[BaseException] = []
 
+    # Once the parts are done it refers to none of them: the pool may keep it for longer.
     def take_parts() -> None:
         with np.errstate(**settings):
-            while parts:
+            while True:
                 try:
-                    part = parts.popleft()
-                except IndexError:  # another thread took the last one
+                    part = parts.get_nowait()
+                except queue.Empty:
                     return
-                part()
+                try:
+                    if not errors:
+                        part()
+                except BaseException as error:
+                    errors.append(error)
+                finally:
+                    parts.task_done()
 
-    futures = _submit(take_parts, threads - 1)
-    try:
-        take_parts()
-    finally:
-        parts.clear()
-        begun = [future for future in futures if not future.cancel()]
-        for future in begun:
-            future.exception()  # waits
-    for future in begun:
-        future.result()
+    _ask_others(take_parts, threads - 1)
+    take_parts()
+    parts.join()
+    if errors:
+        raise errors.pop()
 
 
-def _submit(work: Callable[[], object], times: int) -> list[Future[Any]]:
-    """Let other threads call ``work()``, at most so many times."""
-    futures: list[Future[Any]] = []
+def _ask_others(work: Callable[[], object], times: int) -> None:
+    """Let other threads call ``work()`` when they can, at most so many times."""
     try:
         pool = _pool(os.getpid())
         for _ in range(times):
-            futures.append(pool.submit(work))
+            pool.submit(work)
     except RuntimeError:  # the interpreter ends, or the system starts no more threads
-        _pool.cache_clear()  # a pool keeps the work for which it cannot start a thread
-    return futures
+        _pool.cache_clear()  # a pool without threads would keep what it is given
 
 
 @cache
