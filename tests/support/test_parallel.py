@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-import time
 from types import SimpleNamespace
 
 import numpy as np
