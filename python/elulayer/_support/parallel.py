@@ -1,7 +1,8 @@
 """NumPy's work on the images of a batch, spread over threads.
 
 While BLAS has one thread (`process.py`), a layer whose products are one for each image spreads them
-itself. Its results then have the same bits for any number of threads.
+itself. Its results then have the same bits for any number of threads, all of which compute with the
+standard's floating-point settings.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _core
+from .._core import StandardFloats
 from .process import blas_has_one_thread
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ def in_parallel(work: Callable[[slice], object], count: int) -> None:
     """
     threads = min(_core.cpu_info()["threads"], count) if blas_has_one_thread() else 1
     if threads < 2:
-        work(slice(0, count))
+        with StandardFloats():
+            work(slice(0, count))
         return
     bounds = [count * i // threads for i in range(threads + 1)]
     # All that refers to the work: an entry of the pool that nobody needs any more may stay there.
@@ -39,7 +42,7 @@ def in_parallel(work: Callable[[slice], object], count: int) -> None:
     settings = np.geterr()
 
     def take_parts() -> None:
-        with np.errstate(**settings):
+        with np.errstate(**settings), StandardFloats():
             while parts:
                 try:
                     part = parts.popleft()
