@@ -38,7 +38,7 @@ inline void set_standard() { set(0); }
 using Value = std::fenv_t;
 
 inline Value get() {
-  Value value;
+  Value value{};
   std::fegetenv(&value);
   return value;
 }
