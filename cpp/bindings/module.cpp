@@ -144,7 +144,8 @@ void register_functions(py::module_& m) {
   define(m, "elu_double_backward", &call_elu_double_backward, "v", "w", "grad", "x", "alpha",
          "dgrad", "dx", "dalpha");
   m.def("cpu_info", &call_cpu_info);
-  py::class_<FloatsContext>(m, "StandardFloats")
+  auto* const type = reinterpret_cast<PyObject*>(&PyType_Type);
+  py::class_<FloatsContext>(m, "StandardFloats", py::metaclass(type))  // no static properties
       .def(py::init())
       .def("__enter__", [](FloatsContext& context) { context.floats.emplace(); })
       .def("__exit__", [](FloatsContext& context, const py::args&) { context.floats.reset(); });

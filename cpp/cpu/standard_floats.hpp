@@ -16,7 +16,7 @@ constexpr Value raised = 0x3f;  // flags of exceptions that have been
 constexpr Value standard = 0x1f80;
 
 inline Value get() {
-  Value value = 0;
+  Value value = 0;  // NOLINT(misc-const-correctness): the next line changes it
   __asm__ volatile("stmxcsr %0" : "=m"(value));
   return value;
 }
@@ -27,7 +27,7 @@ inline void set_standard() { set(standard); }
 using Value = std::uint64_t;
 
 inline Value get() {
-  Value value = 0;
+  Value value = 0;  // NOLINT(misc-const-correctness): the next line changes it
   __asm__ volatile("mrs %0, fpcr" : "=r"(value));
   return value;
 }
