@@ -99,6 +99,7 @@ std::vector<PairOfSums> add_channels(Shape shape, int num_threads, const RowSums
 
 template <class T>
 void channel_moments(const T* x, double* mean, double* variance, Shape shape, int num_threads) {
+  const cpu::StandardFloats floats;
   std::fill(mean, mean + shape.channels, 0.0);
   std::fill(variance, variance + shape.channels, 0.0);
   if (shape.outer == 0 || shape.channels == 0 || shape.inner == 0) {
@@ -129,6 +130,7 @@ void channel_moments(const T* x, double* mean, double* variance, Shape shape, in
 template <class T>
 void channel_dots(const T* g, const T* x, const double* center, double* sums, double* dots,
                   Shape shape, int num_threads) {
+  const cpu::StandardFloats floats;
   const std::vector<PairOfSums> totals =
       add_channels(shape, num_threads, [&](std::int64_t at, std::int64_t c) {
         const T* const g_row = g + at;

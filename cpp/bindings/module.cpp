@@ -4,10 +4,12 @@
 #include <pybind11/stl.h>
 
 #include <cstdint>
+#include <optional>
 #include <stdexcept>
 
 #include "arrays.hpp"
 #include "channels.hpp"
+#include "cpu/standard_floats.hpp"
 #include "elulayer/cpu_info.hpp"
 #include "elulayer/elulayer.hpp"
 #include "new_arrays.hpp"
@@ -105,6 +107,12 @@ void call_elu_double_backward(const py::array& v, const py::array& w, const py::
   });
 }
 
+// For a `with` statement around what NumPy computes beside a kernel, as rounding a number for
+// alpha.
+struct FloatsContext {
+  std::optional<cpu::StandardFloats> floats;
+};
+
 py::dict call_cpu_info() {
   const CpuInfo info = cpu_info();
   py::dict result;
@@ -136,6 +144,11 @@ void register_functions(py::module_& m) {
   define(m, "elu_double_backward", &call_elu_double_backward, "v", "w", "grad", "x", "alpha",
          "dgrad", "dx", "dalpha");
   m.def("cpu_info", &call_cpu_info);
+  auto* const type = reinterpret_cast<PyObject*>(&PyType_Type);
+  py::class_<FloatsContext>(m, "StandardFloats", py::metaclass(type))  // no static properties
+      .def(py::init())
+      .def("__enter__", [](FloatsContext& context) { context.floats.emplace(); })
+      .def("__exit__", [](FloatsContext& context, const py::args&) { context.floats.reset(); });
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "arrays.hpp"
+#include "cpu/standard_floats.hpp"
 #include "elulayer/elulayer.hpp"
 #include "new_arrays.hpp"
 #include "without_gil.hpp"
@@ -220,6 +221,7 @@ PyObject* call(Py_ssize_t count, const Function& function) {
     PyErr_Format(PyExc_TypeError, "%zd arguments must be given, not %zd", expected, count);
     return nullptr;
   }
+  const cpu::StandardFloats floats;  // a number given as alpha is rounded, too
   try {
     return function().release().ptr();
   } catch (py::error_already_set& error) {

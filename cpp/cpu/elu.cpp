@@ -142,6 +142,7 @@ void elu_backward_from_memory(const T* grad, const T* memory, const Arithmetic<T
 template <class T>
 void elu_backward_from_output(const T* grad, const T* z, const Arithmetic<T>* alpha, T* dx,
                               Arithmetic<T>* dalpha, Shape shape, int num_threads) {
+  const cpu::StandardFloats floats;  // a subnormal alpha is greater than 0
   for (std::int64_t c = 0; c < shape.channels; ++c) {
     if (!(alpha[c] > 0)) {
       throw std::invalid_argument("alpha[" + std::to_string(c) + "] is " +

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <mutex>
 #include <stdexcept>
+#include <vector>
 
 #include "cpu/waking.hpp"
 
@@ -35,7 +37,7 @@ std::int64_t now_ns() {
   return std::chrono::duration_cast<nanoseconds>(since).count();
 }
 
-// The runtime ends the process where it cannot start a thread. No result depends on their number.
+// No result depends on the number of threads.
 int most_threads() {
 #ifdef _OPENMP
   return std::min(omp_get_thread_limit(), std::max(64, 4 * omp_get_num_procs()));
@@ -43,6 +45,46 @@ int most_threads() {
   return 1;
 #endif
 }
+
+#if defined(_OPENMP) && defined(ELULAYER_HAVE_FORK)
+// How many of so many threads the system starts. They end at once.
+int start_threads(int wanted) {
+  std::mutex gate;
+  std::vector<pthread_t> started;
+  started.reserve(static_cast<std::size_t>(wanted));
+  {
+    const std::lock_guard lock(gate);  // all are there together
+    const auto pass = [](void* the_gate) -> void* {
+      const std::lock_guard its_lock(*static_cast<std::mutex*>(the_gate));
+      return nullptr;
+    };
+    pthread_t thread{};
+    for (int i = 0; i < wanted && pthread_create(&thread, nullptr, pass, &gate) == 0; ++i) {
+      started.push_back(thread);
+    }
+  }
+  for (const pthread_t thread : started) {
+    pthread_join(thread, nullptr);
+  }
+  return static_cast<int>(started.size());
+}
+
+// The runtime ends the process where it cannot start a thread. So before it has to start more for
+// the calling thread than ever before, it is seen whether they can be had; where they cannot, half
+// of what is left is for others.
+int threads_to_be_had(int wanted) {
+  thread_local int most = 1;
+  thread_local bool is_limit = false;
+  if (wanted > most && !is_limit) {
+    const int more = start_threads(wanted - most);
+    is_limit = more < wanted - most;
+    most += is_limit ? more / 2 : more;
+  }
+  return std::min(wanted, most);
+}
+#else
+int threads_to_be_had(int wanted) { return wanted; }
+#endif
 
 #ifdef ELULAYER_HAVE_FORK
 const int fork_handler_registered =
@@ -53,7 +95,7 @@ const int fork_handler_registered =
 
 int default_threads() {
 #ifdef _OPENMP
-  return in_forked_child.load() ? 1 : omp_get_max_threads();
+  return in_forked_child.load() ? 1 : std::min(omp_get_max_threads(), most_threads());
 #else
   return 1;
 #endif
@@ -102,7 +144,7 @@ Team choose_threads(int requested, std::int64_t elements, int cost) {
       return {1, true};
     }
   }
-  return {threads, false};
+  return {threads_to_be_had(threads), false};
 }
 
 std::string openmp_runtime() {

@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <string>
 
+#include "cpu/standard_floats.hpp"
+
 namespace elulayer::cpu {
 
-// Threads that OpenMP's own setting gives a region started here and now; 1 without OpenMP.
+// Threads that OpenMP's own settings give a large array here and now; 1 without OpenMP.
 int default_threads();
 
 // Who does some work.
@@ -17,11 +19,12 @@ struct Team {
   bool others_sleep = false;  // whether more would have been of use, but were not woken
 };
 
-// Threads for an array of `elements`: `requested` (0: the default), fewer for a small array, and 1
-// in a forked child, where the parent's OpenMP threads no longer exist and would be waited for in
-// vain. By default also 1 where the threads sleep and to wake them would cost more than they gain
-// (waking.hpp); `cost` is what an element costs, in those of the cheapest function. Throws
-// std::invalid_argument for a negative request.
+// Threads for an array of `elements`: `requested` (0: the default), fewer for a small array and
+// where OpenMP's limit or the system does not allow as many, and 1 in a forked child, where the
+// parent's OpenMP threads no longer exist and would be waited for in vain. By default also 1 where
+// the threads sleep and to wake them would cost more than they gain (waking.hpp); `cost` is what an
+// element costs, in those of the cheapest function. Throws std::invalid_argument for a negative
+// request.
 Team choose_threads(int requested, std::int64_t elements, int cost = 1);
 
 // Name of the OpenMP runtime; empty without one.
@@ -44,7 +47,7 @@ class Region {
   mutable std::atomic<std::int64_t> last_begin_{0};
 };
 
-// Calls task(i) for each i in [0, count).
+// Calls task(i) for each i in [0, count), in threads that compute with the standard's settings.
 template <class Task>
 void parallel_for(std::int64_t count, Team team, const Task& task) {
   static_assert(noexcept(task(std::int64_t{})), "no exception leaves a parallel region");
@@ -54,6 +57,7 @@ void parallel_for(std::int64_t count, Team team, const Task& task) {
   if (team.threads > 1) {
 #pragma omp parallel num_threads(team.threads)
     {
+      const StandardFloats floats;
       region.begins();
 #pragma omp for schedule(static) nowait
       for (std::int64_t i = 0; i < count; ++i) {
@@ -63,6 +67,7 @@ void parallel_for(std::int64_t count, Team team, const Task& task) {
     return;
   }
 #endif
+  const StandardFloats floats;
   for (std::int64_t i = 0; i < count; ++i) {
     task(i);
   }

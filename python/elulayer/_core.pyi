@@ -4,6 +4,10 @@ import numpy.typing as npt
 
 _Array = npt.NDArray[Any]
 
+class StandardFloats:
+    def __enter__(self) -> None: ...
+    def __exit__(self, *error: object) -> None: ...
+
 class _CpuInfo(TypedDict):
     compiled: tuple[str, ...]
     usable: tuple[str, ...]

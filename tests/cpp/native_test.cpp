@@ -1,15 +1,20 @@
 // The native API as a C++ program uses it; the numbers are checked against the C library's double.
 // The Python tests hold the core to its bounds; these show that it needs no Python.
 #include <atomic>
+#include <cfenv>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "cpu/partition.hpp"
+#include "cpu/standard_floats.hpp"
 #include "cpu/waking.hpp"
 #include "elulayer/cpu_info.hpp"
 #include "elulayer/elulayer.hpp"
@@ -194,6 +199,116 @@ void check_waking() {
   check(waking.pays(now, 10 * us), "where waking has become cheap small work wakes threads");
 }
 
+// What a thread may have been set to by others.
+struct Settings {
+  const char* name;
+  int rounding;
+  bool flush;  // subnormal numbers, read and written
+  bool trap;   // at what is inexact
+};
+
+void set(const Settings& settings) {
+  std::fesetenv(FE_DFL_ENV);
+  std::fesetround(settings.rounding);
+  namespace float_settings = elulayer::cpu::float_settings;
+#if defined(__x86_64__) || defined(__i386__)
+  const float_settings::Value traps = settings.trap ? ~0x1000u : ~0u;
+  float_settings::set((float_settings::get() & traps) | (settings.flush ? 0x8040u : 0u));
+#elif defined(__aarch64__)
+  float_settings::set(float_settings::get() | (settings.flush ? 1ull << 24 : 0));
+#endif
+}
+
+// Numbers some of which are subnormal, and all functions on them.
+template <class T>
+class AllFunctions {
+ public:
+  AllFunctions() {
+    constexpr T tiny = std::numeric_limits<T>::min() / 64;
+    x_ = values<T>(shape.outer * shape.channels * shape.inner, 8, 1);
+    for (std::size_t i = 0; i < x_.size(); i += 5) {
+      x_[i] *= tiny;
+    }
+    grad_.assign(x_.rbegin(), x_.rend());
+    alpha_ = {T(0.7), tiny, T(1.3)};
+  }
+
+  // The bytes of their results.
+  std::vector<unsigned char> operator()(int threads) const {
+    std::vector<unsigned char> bytes;
+    const auto keep = [&](const auto&... results) {
+      for (const auto& [begin, size] : {bytes_of(results)...}) {
+        bytes.insert(bytes.end(), begin, begin + size);
+      }
+    };
+    std::vector<T> z(x_.size()), memory(x_.size()), dx(x_.size()), dgrad(x_.size());
+    std::vector<T> dalpha(alpha_.size());
+    const T* const x = x_.data();
+    const T* const grad = grad_.data();
+    const T* const alpha = alpha_.data();
+    elulayer::elu(x, alpha, z.data(), shape, threads);
+    keep(z);
+    elulayer::elu_with_memory(x, alpha, z.data(), memory.data(), shape, threads);
+    keep(z, memory);
+    elulayer::elu_backward(grad, x, alpha, dx.data(), dalpha.data(), shape, threads);
+    keep(dx, dalpha);
+    elulayer::elu_backward_from_memory(grad, memory.data(), alpha, dx.data(), dalpha.data(), shape,
+                                       threads);
+    keep(dx, dalpha);
+    elulayer::elu_backward_from_output(grad, z.data(), alpha, dx.data(), dalpha.data(), shape,
+                                       threads);
+    keep(dx, dalpha);
+    elulayer::elu_double_backward(grad, alpha, x, x, alpha, dgrad.data(), dx.data(), dalpha.data(),
+                                  shape, threads);
+    keep(dgrad, dx, dalpha);
+    return bytes;
+  }
+
+ private:
+  static constexpr elulayer::Shape shape = {16, 3, 4096};
+
+  template <class V>
+  static std::pair<const unsigned char*, std::size_t> bytes_of(const std::vector<V>& results) {
+    return {reinterpret_cast<const unsigned char*>(results.data()), results.size() * sizeof(V)};
+  }
+
+  std::vector<T> x_;
+  std::vector<T> grad_;
+  std::vector<T> alpha_;
+};
+
+// A thread's settings change no bit, its caller's or those that OpenMP's threads were born with,
+// and afterwards they are what they were.
+template <class T>
+void check_settings(const std::string& type) {
+  const AllFunctions<T> compute;
+  const std::vector<unsigned char> expected = compute(1);
+  const Settings all[] = {
+      {"rounding up", FE_UPWARD, false, false},
+      {"rounding down", FE_DOWNWARD, false, false},
+      {"rounding to zero", FE_TOWARDZERO, false, false},
+      {"subnormal numbers as zeros", FE_TONEAREST, true, false},
+      {"traps", FE_TONEAREST, false, true},
+      {"all of them", FE_UPWARD, true, true},
+  };
+  for (const Settings& settings : all) {
+    const std::string name = type + ", " + settings.name;
+    std::thread([&] {  // whose OpenMP threads are new
+      for (const int threads : {4, 1}) {
+        set(settings);
+        const auto before = elulayer::cpu::float_settings::get();
+        const bool same = compute(threads) == expected;
+        const auto after = elulayer::cpu::float_settings::get();
+        std::fesetenv(FE_DFL_ENV);
+        check(same, name + ", " + std::to_string(threads) + " threads: the same bits");
+        check(std::memcmp(&before, &after, sizeof before) == 0, name + ": settings stay");
+      }
+      check(compute(4) == expected, name + ": the same bits in threads born with other settings");
+    })
+        .join();
+  }
+}
+
 void check_errors() {
   float value = -1;
   const auto call = [&](elulayer::Shape shape, int threads) {
@@ -236,6 +351,8 @@ int main() {
   check_memory_of_sums<float>();
   check_memory_of_sums<double>();
   check_memory_of_sums<elulayer::float16>();
+  check_settings<float>("float");
+  check_settings<double>("double");
   check_waking();
   check_errors();
   std::printf("%d passed, %d failed\n", passed, failed);

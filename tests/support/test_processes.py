@@ -53,6 +53,42 @@ def test_omp_num_threads_is_the_default():
     assert result.stdout.strip() == "3", result.stderr
 
 
+@pytest.mark.skipif(el.cpu_info().openmp is None, reason="this build has no OpenMP")
+@pytest.mark.parametrize(("number", "limit", "threads"), [(3, 2, 2), (2, 3, 2), (100_000, 2, 2)])
+def test_there_are_no_more_threads_than_omp_thread_limit_allows(number, limit, threads):
+    code = "import elulayer as el; print(el.cpu_info().threads)"
+    env = {**os.environ, "OMP_NUM_THREADS": str(number), "OMP_THREAD_LIMIT": str(limit)}
+    result = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert result.stdout.strip() == str(threads), result.stderr
+
+
+LIMITED = """
+import resource, sys, threading
+import numpy as np, elulayer as el
+x = np.random.default_rng(0).normal(size=2**22).astype(np.float32)
+expected = el.elu(x, num_threads=1)
+out, equal = np.empty_like(x), np.empty(x.shape, bool)
+def run():
+    for threads in (64, 2, 64):
+        out.fill(0)
+        el.elu(x, out=out, num_threads=threads)
+        assert np.equal(out, expected, out=equal).all()
+        el.elu(x, out=out)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[1]) * 2**20,) * 2)
+run()
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="tells how much is used")
+@pytest.mark.parametrize("mebibytes", [12, 50, 200])
+def test_threads_that_the_system_refuses_are_done_without(mebibytes):
+    command = [sys.executable, "-c", LIMITED, str(mebibytes)]
+    env = {**os.environ, "OMP_NUM_THREADS": "64"}
+    result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 @pytest.mark.skipif(
     "libgomp" not in (el.cpu_info().openmp or ""), reason="this build does not use GNU libgomp"
 )

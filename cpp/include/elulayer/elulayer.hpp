@@ -35,7 +35,7 @@ struct Shape {
 // results are apart. num_threads = 0 takes as many threads as OpenMP's own setting says; small
 // arrays, and processes forked from one that had loaded this library, use one thread. The bits of
 // dalpha depend on the values and the shape, those of the other results on the values alone, and
-// none on the number of threads.
+// none on the number of threads, or on how the calling thread rounds or flushes to zero.
 //
 // They throw std::invalid_argument for a negative extent, more than 2^63 - 1 elements or a negative
 // num_threads, std::runtime_error where the environment's ELULAYER_ISA cannot be used, and

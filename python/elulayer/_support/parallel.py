@@ -1,7 +1,8 @@
 """NumPy's work on parts of a batch, or of a layer's inputs, spread over threads.
 
 While BLAS has one thread (`process.py`), a layer whose work falls into fixed parts spreads them
-itself. Its results then have the same bits for any number of threads.
+itself. Its results then have the same bits for any number of threads, all of which compute with the
+standard's floating-point settings.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import _core
+from .._core import StandardFloats
 from .process import blas_has_one_thread
 
 if TYPE_CHECKING:
@@ -30,7 +32,8 @@ def in_parallel(work: Callable[[slice], object], count: int) -> None:
     """
     threads = min(_core.cpu_info()["threads"], count) if blas_has_one_thread() else 1
     if threads < 2:
-        work(slice(0, count))
+        with StandardFloats():
+            work(slice(0, count))
         return
     parts: queue.Queue[Callable[[], object]] = queue.Queue()
     for i in range(threads):
@@ -40,7 +43,7 @@ def in_parallel(work: Callable[[slice], object], count: int) -> None:
 
     # Once the parts are done it refers to none of them: the pool may keep it for longer.
     def take_parts() -> None:
-        with np.errstate(**settings):
+        with np.errstate(**settings), StandardFloats():
             while True:
                 try:
                     part = parts.get_nowait()

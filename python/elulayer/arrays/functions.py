@@ -74,8 +74,10 @@ def elu(
         inputs in another way, the result is as if it did not. On a GPU it has x's memory order and
         no other overlap.
     num_threads : int, optional
-        By default what OpenMP's own setting says (``OMP_NUM_THREADS``, threadpoolctl). Small arrays
-        and forked child processes use one thread.
+        By default what OpenMP's own setting says (``OMP_NUM_THREADS``, threadpoolctl). There are no
+        more than ``OMP_THREAD_LIMIT`` allows, nor more than 64 and four for each processor, and
+        fewer where the system refuses to start as many (``ulimit``, a container's limit) when they
+        are first wanted. Small arrays and forked child processes use one thread.
     stream : optional
         For arrays on a GPU: where the work is put, by default the current stream of x's library. A
         stream of PyTorch or CuPy, an object with ``__cuda_stream__``, or the number of a
@@ -122,7 +124,10 @@ def elu(
         plain = _core.elu_plain(x, alpha, axis, out)
         if plain is not None:
             return plain
-    with choose_place({"x": x, "alpha": alpha, "out": out}, num_threads, stream) as place:
+    with (
+        _core.StandardFloats(),
+        choose_place({"x": x, "alpha": alpha, "out": out}, num_threads, stream) as place,
+    ):
         call = prepare(place, {"x": x}, alpha, axis, out)
         place.compute("elu", call.inputs, call.alpha, [call.target], call.rows)
         return call.finish(place)
@@ -173,7 +178,10 @@ def elu_with_memory(
     TypeError, ValueError, RuntimeError
         As :func:`elu`.
     """
-    with choose_place({"x": x, "alpha": alpha}, num_threads, stream) as place:
+    with (
+        _core.StandardFloats(),
+        choose_place({"x": x, "alpha": alpha}, num_threads, stream) as place,
+    ):
         call = prepare(place, {"x": x}, alpha, axis)
         memory = place.empty_like(call.inputs[0])
         place.compute("elu_with_memory", call.inputs, call.alpha, [call.target, memory], call.rows)
@@ -290,7 +298,10 @@ def elu_backward(
         )
     arrays = {**given, "grad": grad}
     (name,) = given
-    with choose_place({**arrays, "alpha": alpha, "out": out}, num_threads, stream) as place:
+    with (
+        _core.StandardFloats(),
+        choose_place({**arrays, "alpha": alpha, "out": out}, num_threads, stream) as place,
+    ):
         call = prepare(place, arrays, alpha, axis, out)
         if name == "output":
             place.check_positive(call.alpha)
@@ -355,16 +366,17 @@ def elu_double_backward(
         raise TypeError(
             f"elu_double_backward must be given arrays in host memory, not {place.where}"
         )
-    call = prepare(place, arrays, alpha, axis)
-    x_, grad_, *given = call.inputs
-    v = given[0] if given else place.zeros_like(x_)
-    a = call.alpha
-    w = place.zeros_like(a)
-    if grad_dalpha is not None:
-        w = vector(place, grad_dalpha, "grad_dalpha", a.dtype)
-        check_like(w, a.dtype, a.layout.shape, "alpha")
-    dgrad, dalpha = place.empty_like(x_), place.empty(a.layout.shape, a.dtype)
-    place.compute(
-        "elu_double_backward", [v, w, grad_, x_], a, [dgrad, call.target, dalpha], call.rows
-    )
-    return dgrad.array, call.finish(place), place.given_back(dalpha)
+    with _core.StandardFloats():
+        call = prepare(place, arrays, alpha, axis)
+        x_, grad_, *given = call.inputs
+        v = given[0] if given else place.zeros_like(x_)
+        a = call.alpha
+        w = place.zeros_like(a)
+        if grad_dalpha is not None:
+            w = vector(place, grad_dalpha, "grad_dalpha", a.dtype)
+            check_like(w, a.dtype, a.layout.shape, "alpha")
+        dgrad, dalpha = place.empty_like(x_), place.empty(a.layout.shape, a.dtype)
+        place.compute(
+            "elu_double_backward", [v, w, grad_, x_], a, [dgrad, call.target, dalpha], call.rows
+        )
+        return dgrad.array, call.finish(place), place.given_back(dalpha)

@@ -33,7 +33,7 @@ class CpuInfo:
     openmp : str or None
         The OpenMP runtime, None for a build without one.
     threads : int
-        How many threads a large array gets by default.
+        How many threads a large array gets by default, where the system does not refuse them.
     """
 
     compiled: tuple[str, ...]
