@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from .. import layers
+from .._support.paths import user_path
 from ..layers import Layer
 
 
@@ -35,7 +36,7 @@ def layer_class(text: str) -> type[Layer]:
     if not colon and text.endswith(".py"):
         file, name = text, ""
     if file:
-        module = _run_file(Path(file).expanduser())
+        module = _run_file(user_path(file))
         found: dict[str, type[Layer]] = {
             key: value for key, value in vars(module).items() if _is_layer(value)
         }

@@ -6,6 +6,9 @@ import math
 from argparse import ArgumentTypeError
 from pathlib import Path
 
+from .._support.paths import user_path
+from .._support.whole_files import require_writable
+
 _PICTURES = (".png", ".svg", ".pdf", ".jpg")
 
 
@@ -55,10 +58,26 @@ def finite(text: str) -> float:
 
 def new_file(text: str) -> Path:
     """Take the path of a file that can be written; known before a long run, not after it."""
-    path = Path(text).expanduser()
+    path = user_path(text)
     if not text or path.is_dir():
         raise ArgumentTypeError(f"must be a file, not {text!r}")
     if not path.parent.is_dir():
+        raise ArgumentTypeError(f"must be in an existing folder, not {text!r}")
+    try:
+        require_writable(text)
+    except OSError as error:
+        raise ArgumentTypeError(
+            f"must be a file that can be written, not {text!r}: {error.strerror}"
+        ) from error
+    return Path(text)
+
+
+def new_folder(text: str) -> Path:
+    """Take the path of a folder that is there or can be made."""
+    path = user_path(text)
+    if path.exists() and not path.is_dir():
+        raise ArgumentTypeError(f"must be a folder, not the file {text!r}")
+    if not text or not path.parent.is_dir():
         raise ArgumentTypeError(f"must be in an existing folder, not {text!r}")
     return path
 

@@ -22,6 +22,7 @@ from ..layers.contract import (
     settle_learnables,
 )
 from .images import Images
+from .labels import plain_strings
 
 Tape = list[tuple[FloatArray, FloatArray, Any]]
 """For each layer its X, its Z and its memory."""
@@ -61,7 +62,9 @@ class Network:
         if not isinstance(layers, Iterable):
             raise TypeError(f"layers must be a list of layers, not {type(layers).__name__}")
         self.layers = tuple(layers)
-        self.classes: AnyArray | None = None if classes is None else np.asarray(classes)
+        self.classes: AnyArray | None = (
+            None if classes is None else plain_strings(np.asarray(classes))
+        )
         for index, layer in enumerate(self.layers):
             check_definition(index, layer)
             if any(layer is other for other in self.layers[:index]):
