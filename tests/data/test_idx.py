@@ -407,7 +407,9 @@ def test_a_folder_that_is_not_there(tmp_path):
     ):
         load_idx(tmp_path / "no folder")
     (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError, match=r"file must be a folder that holds .*, not a file"):
+    with pytest.raises(
+        NotADirectoryError, match=r"file must be a folder that holds .*, not a file"
+    ):
         load_idx(tmp_path / "file")
 
 

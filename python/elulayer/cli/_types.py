@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from argparse import ArgumentTypeError
 from pathlib import Path
 
@@ -59,9 +60,9 @@ def finite(text: str) -> float:
 def new_file(text: str) -> Path:
     """Take the path of a file that can be written; known before a long run, not after it."""
     path = user_path(text)
-    if not text or path.is_dir():
+    if not text or os.path.isdir(path):
         raise ArgumentTypeError(f"must be a file, not {text!r}")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise ArgumentTypeError(f"must be in an existing folder, not {text!r}")
     try:
         require_writable(text)
@@ -75,9 +76,9 @@ def new_file(text: str) -> Path:
 def new_folder(text: str) -> Path:
     """Take the path of a folder that is there or can be made."""
     path = user_path(text)
-    if path.exists() and not path.is_dir():
+    if os.path.exists(path) and not os.path.isdir(path):
         raise ArgumentTypeError(f"must be a folder, not the file {text!r}")
-    if not text or not path.parent.is_dir():
+    if not text or not os.path.isdir(path.parent):
         raise ArgumentTypeError(f"must be in an existing folder, not {text!r}")
     return path
 

@@ -5,17 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .._support.typing import AnyArray
 
 
-def plain_strings(labels: AnyArray) -> AnyArray:
-    """Return labels of dtype str where all of them are str; others as they are.
+def label_array(Y: npt.ArrayLike) -> AnyArray:
+    """Return an array of labels, of which those of NumPy's `StringDType` are objects.
 
-    pandas gives such labels as objects, and NumPy has a dtype of strings of any length.
+    `numpy.searchsorted` compares them with no other strings.
     """
-    if labels.dtype.kind in "OT" and all(isinstance(label, str) for label in labels.flat):
-        strings = labels.astype(str)
+    labels = np.asarray(Y)
+    return labels.astype(object) if labels.dtype.kind == "T" else labels
+
+
+def plain_strings(labels: AnyArray) -> AnyArray:
+    """Return labels of dtype str where all of them are str, as pandas' are; others as they are."""
+    if labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels.flat):
+        strings = np.array(labels.tolist(), dtype=str)
         if strings.tolist() == labels.tolist():  # dtype str drops null characters at the end
             return strings
     return labels
@@ -29,7 +36,7 @@ def require_no_missing(labels: AnyArray) -> None:
     ValueError
         If one is; the message says where.
     """
-    if labels.dtype.kind in "OT":
+    if labels.dtype.kind == "O":
         missing = np.array([_is_missing(label) for label in labels.tolist()], dtype=bool)
     elif labels.dtype.kind in "fcmM":
         missing = labels != labels

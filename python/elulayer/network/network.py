@@ -22,7 +22,7 @@ from ..layers.contract import (
     settle_learnables,
 )
 from .images import Images
-from .labels import plain_strings
+from .labels import label_array, plain_strings
 
 Tape = list[tuple[FloatArray, FloatArray, Any]]
 """For each layer its X, its Z and its memory."""
@@ -63,7 +63,7 @@ class Network:
             raise TypeError(f"layers must be a list of layers, not {type(layers).__name__}")
         self.layers = tuple(layers)
         self.classes: AnyArray | None = (
-            None if classes is None else plain_strings(np.asarray(classes))
+            None if classes is None else plain_strings(label_array(classes))
         )
         for index, layer in enumerate(self.layers):
             check_definition(index, layer)

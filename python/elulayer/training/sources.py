@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .._support.typing import AnyArray, FloatArray
 from ..network.images import Images
-from ..network.labels import plain_strings, require_no_missing
+from ..network.labels import label_array, plain_strings, require_no_missing
 
 Codes = npt.NDArray[np.intp]
 Batch = tuple[FloatArray, Codes]
@@ -264,7 +264,7 @@ def _is_array_like(value: Any) -> bool:
 def _labels(Y: npt.ArrayLike) -> AnyArray:
     if isinstance(Y, np.ma.MaskedArray):
         raise TypeError("Y must not be a masked array, whose mask would be ignored: fill it")
-    labels = np.asarray(Y)
+    labels = label_array(Y)
     if labels.ndim != 1:
         raise ValueError(f"Y must have shape (N,), one label per image, not {labels.shape}")
     require_no_missing(labels)

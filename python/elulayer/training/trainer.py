@@ -21,7 +21,7 @@ from ..layers import Layer
 from ..layers.contract import label
 from ..network import Network
 from ..network.files import set_values, values
-from ..network.labels import plain_strings
+from ..network.labels import label_array, plain_strings
 from ..network.record import TrainingProgress, TrainingRecord
 from .bar import Bar, bar
 from .checkpoint import (
@@ -435,7 +435,7 @@ def _first_learning(layers: Sequence[Layer]) -> int:
 def _sorted_classes(classes: npt.ArrayLike | None) -> Any:
     if classes is None:
         return None
-    given = plain_strings(np.asarray(classes))
+    given = plain_strings(label_array(classes))
     if given.ndim != 1 or given.size == 0 or not np.array_equal(np.unique(given), given):
         raise ValueError(f"classes must be different labels in sorted order, not {classes!r}")
     return given
