@@ -1,6 +1,7 @@
 """What the command writes: told before a run, kept apart from each other, and after Ctrl-C."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -194,6 +195,18 @@ def test_ctrl_c_writes_what_was_learned(tmp_path, capsys):
     assert np.array_equal(one.predict(data.X_test), two.predict(data.X_test))
 
 
+def test_resumed_runs_may_be_tested_on_other_images(capsys):
+    """They are no part of what is learned from."""
+    folder = ["--checkpoint", "run", "--resume", "--quiet"]
+    assert cli.main([*QUICK, *folder]) == 0
+    assert cli.main([*QUICK, *folder, "--epochs", "2", "--test-images", "50"]) == 0
+    assert cli.main([*QUICK, "--epochs", "2", "--test-images", "50", "--quiet"]) == 0
+    resumed, whole = capsys.readouterr().out.splitlines()[1:]
+    assert resumed == whole
+    assert cli.main([*QUICK, *folder, "--epochs", "2", "--train-images", "200"]) == 1
+    assert "data must be as in the run of" in capsys.readouterr().err
+
+
 def test_a_second_ctrl_c_ends_the_command(tmp_path):
     result = press(2)
     assert result.returncode == 130
@@ -212,9 +225,7 @@ def test_ctrl_c_from_outside(tmp_path):
         text=True,
     )
     for line in process.stdout:
-        if line.startswith("|            1 |           1 |") or line.split("|")[2:3] == [
-            "            1 "
-        ]:
+        if re.match(r"\|\s+1 \|", line):
             break
     process.send_signal(signal.SIGINT)
     output, error = process.communicate(timeout=120)

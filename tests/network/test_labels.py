@@ -17,7 +17,7 @@ KINDS = {
     "list": list,
     "numpy strings": lambda names: np.array([np.str_(name) for name in names], dtype=object),
 }
-if hasattr(np.dtypes, "StringDType"):
+if hasattr(getattr(np, "dtypes", None), "StringDType"):
     KINDS["StringDType"] = lambda names: np.array(names, dtype=np.dtypes.StringDType())
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._support.process import cached_memory, one_blas_thread
+from .._support.process import cached_memory, first_interrupt, one_blas_thread
 from .._support.typing import FloatArray
 from .._support.whole_files import UnwrittenWarning
 from ..layers import Layer
@@ -33,7 +33,6 @@ from .checkpoint import (
     restore_checkpoint,
     save_checkpoint,
 )
-from .interrupt import first_interrupt
 from .options import OutputFunction, TrainingOptions
 from .run import Run
 from .solver import limit_gradients
@@ -60,7 +59,9 @@ def train_network(
         images, which starts anew each time it is iterated over: of pairs (X, Y), with None for
         `Y`; or of X alone, with another such iterable for `Y`.
     Y : array-like of shape (N,), iterable of them, or None
-        Labels of any type that NumPy can sort; the distinct ones are the classes.
+        Labels of any type that NumPy can sort, none missing; the distinct ones are the classes.
+        Strings of pandas and of NumPy's `StringDType` become str. Where the run has a
+        `checkpoint_path` they must be numbers, booleans or str.
     layers : iterable of Layer
         The network's layers, with as many outputs as there are classes. They are copied: those
         passed in stay as they are. Learnables that have values start from them, so a trained
@@ -72,9 +73,11 @@ def train_network(
     resume : str or path, optional
         A checkpoint to go on from, or a folder of checkpoints to go on from the last of; a folder
         that holds none begins the run. The data, the layers and the options must be those of the
-        run before, but for more epochs; the end has the same bits as that of a run in one piece,
-        if an iterable gives the same batches again in each epoch, and layers hold what they change
-        in learnables, in `Layer.state` or in NumPy generators.
+        run before, but for more epochs. All labels in arrays are compared, and all their images up
+        to a gibibyte as float32; of more, as many that lie evenly among them: it takes a second or
+        two before a run that is resumed or writes checkpoints. The end has the same bits as that of
+        a run in one piece, if an iterable gives the same batches again in each epoch, and layers
+        hold what they change in learnables, in `Layer.state` or in NumPy generators.
 
     Returns
     -------
