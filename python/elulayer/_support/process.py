@@ -194,8 +194,8 @@ def empty_cache() -> int:
 def first_interrupt() -> Iterator[Callable[[], bool]]:
     """Let the first Ctrl-C in the block be a wish to stop, which the block asks for.
 
-    The second raises KeyboardInterrupt, as every one does where SIGINT's handler is not Python's
-    own, and in other threads than the main one: nothing is changed there.
+    The second raises KeyboardInterrupt. Nothing is changed where SIGINT's handler is not Python's
+    own, nor in other threads than the main one.
 
     Yields
     ------
