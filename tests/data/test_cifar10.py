@@ -66,6 +66,23 @@ def test_missing_files_are_listed(tmp_path):
         load_cifar10(tmp_path)
 
 
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"no folder must be a folder that holds .*; it does not exist$"
+    ):
+        load_cifar10(tmp_path / "no folder")
+
+
+def test_a_home_folder_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "images").mkdir()
+    write(tmp_path / "images")
+    assert np.array_equal(
+        load_cifar10("~/images").Y_train, load_cifar10(tmp_path / "images").Y_train
+    )
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -395,8 +395,31 @@ def test_missing_files_are_listed(tmp_path):
     for name in ("train-labels-idx1-ubyte", "train-labels.idx1-ubyte", "t10k-images-idx3-ubyte.gz"):
         assert name in message
     assert "train-images" not in message
+    empty = tmp_path / "empty"
+    empty.mkdir()
     with pytest.raises(FileNotFoundError, match="must hold the four IDX files, not 0 of them"):
+        load_idx(empty)
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"no folder must be a folder that .* IDX files; it does not exist"
+    ):
         load_idx(tmp_path / "no folder")
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        NotADirectoryError, match=r"file must be a folder that holds .*, not a file"
+    ):
+        load_idx(tmp_path / "file")
+
+
+def test_a_home_folder_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    write_folder(tmp_path, contents_of_folder())
+    assert len(load_idx("~").Y_train) == len(load_idx(tmp_path).Y_train)
+    labels = "t10k-labels-idx1-ubyte"
+    assert np.array_equal(read_idx(f"~/{labels}"), read_idx(tmp_path / labels))
 
 
 @pytest.mark.parametrize(

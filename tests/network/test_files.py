@@ -321,6 +321,14 @@ def test_a_write_that_is_cut_off_leaves_the_old_file(trained, tmp_path, step):
     assert file.read_bytes() == before
 
 
+def test_errors_name_the_path_that_was_given(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path, error in (("none/n", FileNotFoundError), (".", IsADirectoryError)):
+        with pytest.raises(error) as caught:
+            el.save_network(trained[0], path)
+        assert str(caught.value).endswith(f": {path!r}")
+
+
 def test_a_write_that_fails_leaves_nothing_behind(trained, tmp_path, monkeypatch):
     file = tmp_path / "n"
     file.write_bytes(b"old")

@@ -1,5 +1,6 @@
 """Pictures: what they show, and how the training-progress figure keeps up with a run."""
 
+import dataclasses
 import sys
 import types
 import warnings
@@ -215,6 +216,10 @@ def test_why_a_run_stopped_is_told():
     _, record = train(lambda progress: progress.iteration == 2)
     title = plots.plot_training(record).axes[0].get_title(loc="left")
     assert title.endswith(", stopped by an output function")
+    stopped = dataclasses.replace(record, stopped_by="interrupt")
+    assert (
+        plots.plot_training(stopped).axes[0].get_title(loc="left").endswith(", stopped by Ctrl-C")
+    )
 
 
 def test_the_alphas_of_a_run():
@@ -345,6 +350,24 @@ def test_an_unwritable_path_is_told_before_the_first_iteration(tmp_path):
     assert seen == []
     with pytest.raises(ValueError, match="'xyz' is not supported"):
         train(plots.TrainingProgressFigure(tmp_path / "a.xyz"))
+
+
+def test_a_disk_that_fills_up_costs_the_picture_alone(tmp_path, monkeypatch):
+    figure = plots.TrainingProgressFigure(tmp_path / "a.png", show=False)
+    monkeypatch.setattr(progress_module, "_WRITE_EVERY", 0.0)
+    monkeypatch.setattr(progress_module, "_PATIENCE", 0.0)
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    def fills_up(at):
+        if at.iteration == 2:
+            monkeypatch.setattr("os.fsync", full)
+
+    with pytest.warns(RuntimeWarning, match=r"picture .* cannot .* left on device: '.*a\.png'"):
+        network, record = train(figure, fills_up)
+    assert network is not None and record.stopped_by == "max_epochs"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
 
 
 def test_a_write_that_fails_leaves_the_old_picture(tmp_path, monkeypatch):

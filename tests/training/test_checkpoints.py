@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import elulayer as el
+from elulayer.training import sources
 from shared.small_network import blobs, options, same, small_layers, values
 
 # Trains with a checkpoint at every iteration and dies in the middle: by the signal that cannot be
@@ -80,9 +81,10 @@ def test_killed_runs_end_with_the_same_bits(tmp_path, solver, moments):
     code = KILLED.format(tests=str(Path(__file__).parents[1]))
     for when in moments:
         command = [sys.executable, "-W", "error", "-c", code, str(tmp_path), solver, when]
+        before = set(tmp_path.glob(".*.part"))
         killed = subprocess.run(command, capture_output=True, text=True)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
-        parts = list(tmp_path.glob(".*.part"))
+        parts = set(tmp_path.glob(".*.part")) - before
         assert len(parts) == when.startswith("writing")
     X, Y = blobs()
     resumed = el.train_network(X, Y, small_layers(), long_run(tmp_path, solver), resume=tmp_path)
@@ -90,7 +92,21 @@ def test_killed_runs_end_with_the_same_bits(tmp_path, solver, moments):
     whole = el.train_network(X, Y, small_layers(), long_run(tmp_path / "whole", solver))
     assert len(whole[1].loss) == 20
     assert same(everything(*resumed), everything(*whole))
-    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_abandoned_parts_are_removed_and_those_of_other_writers_stay(tmp_path):
+    X, Y = blobs()
+    el.train_network(X, Y, small_layers(), options(checkpoint_path=tmp_path, max_epochs=1))
+    alive, dead, other = (
+        tmp_path / f".{name}.0a1b2c3d.part"
+        for name in ("checkpoint-00000010.safetensors", "checkpoint-00000015.safetensors", "a.png")
+    )
+    for part in (alive, dead, other):
+        part.write_bytes(b"a part")
+    for part in (dead, other):
+        os.utime(part, (0, 0))
+    el.train_network(X, Y, small_layers(), options(max_epochs=2), resume=tmp_path)
+    assert alive.exists() and other.exists() and not dead.exists()
 
 
 def test_from_every_checkpoint(tmp_path):
@@ -218,6 +234,148 @@ def test_what_cannot_be_saved_is_told_before_the_run(tmp_path):
     assert calls == []
 
 
+@pytest.mark.parametrize("kind", ["S1", "M8[D]", "longdouble", "c16"])
+def test_labels_that_no_file_holds_train_where_nothing_is_saved(tmp_path, kind):
+    X, codes = blobs()
+    Y = codes.astype(kind)
+    network, _ = el.train_network(X, Y, small_layers(), options(max_epochs=1))
+    assert network.classes.dtype == Y.dtype
+    calls = []
+    run = options(checkpoint_path=tmp_path, output_fcn=calls.append)
+    with pytest.raises(TypeError, match=r"classes must be numbers, .* to be saved, not of dtype"):
+        el.train_network(X, Y, small_layers(), run)
+    assert calls == [] and os.listdir(tmp_path) == []
+
+
+class Odd(Dropout):
+    """Holds a state that no file can hold."""
+
+    state = ("phase",)
+    phase = np.zeros(2, np.longdouble)
+
+
+class Mersenne(Dropout):
+    """Draws from a generator whose state holds an array."""
+
+    def __init__(self):
+        self.rng = np.random.Generator(np.random.MT19937(0))
+
+
+def test_a_state_that_no_file_holds_is_told_before_the_run(tmp_path):
+    calls = []
+    with pytest.raises(
+        TypeError, match=r"checkpoint_path must be None for a run whose .*Unknown dtype"
+    ):
+        el.train_network(
+            *blobs(),
+            small_layers(Odd()),
+            options(checkpoint_path=tmp_path, output_fcn=calls.append),
+        )
+    assert calls == []
+
+
+def test_generators_of_other_kinds(tmp_path):
+    X, Y = blobs()
+    whole = el.train_network(X, Y, small_layers(Mersenne()), options(checkpoint_path=tmp_path))
+    file = tmp_path / "checkpoint-00000010.safetensors"
+    again = el.train_network(X, Y, small_layers(Mersenne()), options(), resume=file)
+    assert same(everything(*again), everything(*whole))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is a folder that nobody can write to")
+def test_a_folder_that_cannot_be_written_to_is_told_before_the_run():
+    calls = []
+    run = options(checkpoint_path="/proc", output_fcn=calls.append)
+    with pytest.raises(OSError, match="checkpoint_path must be a folder to write to") as caught:
+        el.train_network(*blobs(), small_layers(), run)
+    assert caught.value.filename == "/proc" and ".part" not in str(caught.value)
+    assert calls == []
+
+
+def test_a_folder_that_has_gone_is_told_before_the_run(tmp_path):
+    folder = tmp_path / "a"
+    folder.mkdir()
+    run = options(checkpoint_path=folder)
+    folder.rmdir()
+    with pytest.raises(FileNotFoundError, match="checkpoint_path must be a folder to write to"):
+        el.train_network(*blobs(), small_layers(), run)
+
+
+def test_a_disk_that_is_full_costs_the_checkpoint_alone(tmp_path, monkeypatch):
+    X, Y = blobs()
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.warns(RuntimeWarning, match=r"No space left .*00005\.safetensors") as told:
+            network, record = el.train_network(
+                X, Y, small_layers(), options(checkpoint_path=tmp_path)
+            )
+    assert len(told) == 1 and told[0].filename == __file__
+    assert ".part" not in str(told[0].message) and os.listdir(tmp_path) == []
+    whole = el.train_network(X, Y, small_layers(), options())
+    assert same(everything(network, record), everything(*whole))
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyError, AttributeError])
+def test_an_error_in_a_layers_own_code_is_not_called_damage(tmp_path, monkeypatch, error):
+    X, Y = blobs()
+    el.train_network(X, Y, small_layers(), options(checkpoint_path=tmp_path, max_epochs=1))
+
+    def fail(*_):
+        raise error("of the layer")
+
+    monkeypatch.setattr("elulayer.training.run.set_values", fail)
+    with pytest.raises(error, match=r"^'?of the layer'?$"):
+        el.train_network(X, Y, small_layers(), options(), resume=tmp_path)
+
+
+def test_a_layer_that_has_got_another_state_is_not_called_damage(tmp_path):
+    """A generator, here, that it had not when the checkpoint was written."""
+    X, Y = blobs()
+    el.train_network(X, Y, small_layers(Dropout()), options(checkpoint_path=tmp_path, max_epochs=1))
+    layer = Dropout()
+    layer.noise = np.random.default_rng(1)
+    with pytest.raises(ValueError, match=r"must hold .*, not lack layer_rngs\.3\.noise$") as caught:
+        el.train_network(X, Y, small_layers(layer), options(), resume=tmp_path)
+    assert "damaged" not in str(caught.value)
+
+
+def test_every_image_counts(tmp_path):
+    X, Y = blobs()
+    el.train_network(X, Y, small_layers(), options(checkpoint_path=tmp_path, max_epochs=1))
+    for index in (0, 8, 45, 81, 89):
+        other = X.copy()
+        other[index, 0, 4, 4] += 0.125
+        with pytest.raises(ValueError, match=r"^data must be as in the run of .*, not other"):
+            el.train_network(other, Y, small_layers(), options(), resume=tmp_path)
+    again = X[:, :, ::-1].copy()[:, :, ::-1]  # the same values in another order of memory
+    el.train_network(again, Y, small_layers(), options(max_epochs=1), resume=tmp_path)
+
+
+def test_of_a_large_set_images_count_evenly(monkeypatch):
+    X, Y = blobs(1000)
+    size = X[0].nbytes
+    monkeypatch.setattr(sources, "_MOST_HASHED", 250 * size)
+    monkeypatch.setattr(sources, "_HASHED_TOGETHER", 7 * size)
+
+    def fingerprint(X, Y):
+        return sources.ArraySource((1, 8, 8), X, Y, None).fingerprint()
+
+    first, counted = fingerprint(X, Y), []
+    for index in range(1000):
+        other = X.copy()
+        other[index] += 1
+        if fingerprint(other, Y) != first:
+            counted.append(index)
+    assert counted == list(range(0, 1000, 4))
+    swapped = Y.copy()
+    swapped[[501, 502]] = swapped[[502, 501]]
+    assert fingerprint(X, swapped) != first
+
+
 def test_an_iterable_goes_on_in_its_own_order(tmp_path):
     X, Y = blobs()
     batches = [(X[i : i + 16], Y[i : i + 16]) for i in range(0, 80, 16)]
@@ -292,12 +450,16 @@ def test_wrong_files_are_refused(tmp_path):
     )
     (file,) = tmp_path.iterdir()
     el.save_network(network, tmp_path / "network.safetensors")
-    with pytest.raises(ValueError, match="hold 'elulayer checkpoint 1', not 'elulayer network 1'"):
+    with pytest.raises(ValueError, match="hold 'elulayer checkpoint 2', not 'elulayer network 1'"):
         el.train_network(X, Y, small_layers(), options(), resume=tmp_path / "network.safetensors")
     data = bytearray(file.read_bytes())
     data[-100] ^= 1
     file.write_bytes(data)
-    with pytest.raises(ValueError, match=r"is damaged.*; an earlier checkpoint may be whole"):
+    with pytest.raises(ValueError, match=r"00005\.safetensors is damaged[^;]*$"):
+        el.train_network(X, Y, small_layers(), options(), resume=file)
+    earlier = tmp_path / "checkpoint-00000004.safetensors"
+    earlier.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"is damaged.*; an earlier checkpoint is .*0004\.safe"):
         el.train_network(X, Y, small_layers(), options(), resume=tmp_path)
     with pytest.raises(FileNotFoundError, match="nothing"):
         el.train_network(X, Y, small_layers(), options(), resume=tmp_path / "nothing")

@@ -64,6 +64,48 @@ def test_validation_data_may_be_batches():
         el.train_network(X, Y, small_layers(), options(validation_data=(Xv, Yv + 7)))
 
 
+def test_validation_data_may_be_a_list_of_two():
+    X, Y = blobs()
+    Xv, Yv = blobs(30, seed=1)
+    halves = [(Xv[:16], Yv[:16]), (Xv[16:], Yv[16:])]
+    images, labels = [Xv[:16], Xv[16:]], [Yv[:16], Yv[16:]]
+    _, one = el.train_network(X, Y, small_layers(), options(validation_data=(Xv, Yv)))
+    for data in (
+        [Xv, Yv], [Xv, Yv.tolist()], [Xv.tolist(), Yv.tolist()], [list(Xv), list(Yv)],
+        tuple(halves), [list(half) for half in halves], [images, labels], (images, labels),
+    ):  # fmt: skip
+        _, two = el.train_network(X, Y, small_layers(), options(validation_data=data))
+        assert np.array_equal(one.validation_loss, two.validation_loss, equal_nan=True)
+    _, of_two = el.train_network(X, Y, small_layers(), options(validation_data=(Xv[:2], Yv[:2])))
+    two = [list(Xv[:2]), list(Yv[:2])]
+    _, listed = el.train_network(X, Y, small_layers(), options(validation_data=two))
+    assert np.array_equal(of_two.validation_loss, listed.validation_loss, equal_nan=True)
+
+
+X, Y = blobs(30)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [X], [X, Y, Y], [Y, X], [X[:, :, :5], Y], [X, Y[:9]], X, 3, [], iter([(X, Y)]),
+        [(X[:, :, :5], Y)], [(X, Y[:9])], [(X, Y + 7)], [(X, Y), X], [(X * np.nan, Y)],
+    ],
+)  # fmt: skip
+def test_what_is_no_validation_data_is_told_before_the_run_by_name(data):
+    calls = []
+    run = options(validation_data=data, output_fcn=calls.append)
+    with pytest.raises((TypeError, ValueError), match=r"^validation_data: "):
+        el.train_network(X, Y, small_layers(), run)
+    assert calls == []
+
+
+def test_a_batch_that_comes_later_is_told_by_name():
+    run = options(validation_data=[(X, Y), (X, Y[:9])])
+    with pytest.raises(ValueError, match=r"^validation_data: a batch must hold 30 labels"):
+        el.train_network(X, Y, small_layers(), run)
+
+
 def test_patience():
     """Labels that have nothing to do with the images: the validation loss soon rises."""
     X, Y = blobs()

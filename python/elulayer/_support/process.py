@@ -3,6 +3,7 @@
 - At import, an OpenMP runtime that is loaded with the kernels is told to spin briefly.
 - While a network trains or predicts, BLAS has one thread.
 - Memory that results of a mebibyte and more have left is kept for the next ones, up to a bound.
+- While a network trains in the main thread, the first Ctrl-C stops the training.
 
 The environment is left as it was. Calls may overlap in threads.
 """
@@ -10,10 +11,12 @@ The environment is left as it was. Calls may overlap in threads.
 from __future__ import annotations
 
 import os
+import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
+from types import FrameType
 from typing import Any
 
 # Read by GNU libgomp when it is loaded (in turns of its loop), and by LLVM libomp when it is first
@@ -185,3 +188,32 @@ def empty_cache() -> int:
     from .. import _core
 
     return _core.empty_cache()
+
+
+@contextmanager
+def first_interrupt() -> Iterator[Callable[[], bool]]:
+    """Let the first Ctrl-C in the block be a wish to stop, which the block asks for.
+
+    The second raises KeyboardInterrupt. Nothing is changed where SIGINT's handler is not Python's
+    own, nor in other threads than the main one.
+
+    Yields
+    ------
+    asked : callable
+        Whether there was a Ctrl-C.
+    """
+    asked = False
+
+    def take(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        with suppress(ValueError):  # not the main thread of the main interpreter
+            signal.signal(signal.SIGINT, take)
+    try:
+        yield lambda: asked
+    finally:
+        if signal.getsignal(signal.SIGINT) is take:
+            signal.signal(signal.SIGINT, signal.default_int_handler)

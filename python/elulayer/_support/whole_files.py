@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
+import time
+from collections.abc import Iterator
 from pathlib import Path
+
+from .paths import user_path
+
+_LONGEST_NAME = 40
+"""Characters of a file's name that its part's has: a part may be written where the file may."""
+
+_ABANDONED = 3600.0
+"""Seconds without a write after which nobody is writing to a part."""
+
+
+class UnwrittenWarning(RuntimeWarning):
+    """A file could not be written, and what it belongs to goes on without it."""
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
@@ -23,27 +38,82 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     Raises
     ------
     OSError
-        If the file cannot be written.
+        If the file cannot be written; its `filename` is `path`.
     """
-    path = Path(os.path.realpath(Path(path).expanduser()))
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            part.chmod(path.stat().st_mode & 0o777)
-        os.replace(part, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
+    with _named(path):
+        target = _target(path)
+        part = _part(target)
+        try:
+            with part.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            if target.exists():
+                part.chmod(target.stat().st_mode & 0o777)
+            os.replace(part, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                part.unlink()
+            raise
     if hasattr(os, "O_DIRECTORY"):
         # Not every file system can do this, and the file is in its place already.
         with contextlib.suppress(OSError):
-            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(folder)
             finally:
                 os.close(folder)
+
+
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Try whether `write_whole` can write a file, and leave everything as it was.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; its `filename` is `path`.
+    """
+    with _named(path):
+        part = _part(_target(path))
+        part.open("xb").close()
+        part.unlink()
+
+
+def remove_abandoned_parts(folder: Path, pattern: str) -> None:
+    """Remove what killed writes of files of this pattern have left behind.
+
+    Another process may be writing there: parts that are younger than an hour stay.
+    """
+    for part in folder.glob(f".{pattern}.*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - part.stat().st_mtime > _ABANDONED:
+                part.unlink()
+
+
+@contextlib.contextmanager
+def _named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let errors of the system name the file as it was given, not the part of it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+def _target(path: str | os.PathLike[str]) -> Path:
+    """Return the file that is replaced."""
+    target = Path(os.path.realpath(user_path(path)))
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if target.exists() and not target.is_file():
+        raise OSError(errno.EINVAL, "Not a file that can be replaced, but a device or the like")
+    return target
+
+
+def _part(target: Path) -> Path:
+    return target.with_name(f".{target.name[:_LONGEST_NAME]}.{secrets.token_hex(4)}.part")

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from .. import layers
+from .._support.paths import user_path
 from ..layers import Layer
 
 
@@ -55,7 +56,7 @@ def layer_class(text: str, modules: dict[Path, ModuleType] | None = None) -> typ
     if not colon and text.endswith(".py"):
         file, name = text, ""
     if file:
-        path = Path(file).expanduser()
+        path = user_path(file)
         key = path.resolve()
         if key not in modules:
             modules[key] = _run_file(path)

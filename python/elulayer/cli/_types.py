@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 from argparse import ArgumentTypeError
 from pathlib import Path
+
+from .._support.paths import user_path
+from .._support.whole_files import require_writable
 
 _PICTURES = (".png", ".svg", ".pdf", ".jpg")
 
@@ -55,10 +59,26 @@ def finite(text: str) -> float:
 
 def new_file(text: str) -> Path:
     """Take the path of a file that can be written; known before a long run, not after it."""
-    path = Path(text).expanduser()
-    if not text or path.is_dir():
+    path = user_path(text)
+    if not text or os.path.isdir(path):
         raise ArgumentTypeError(f"must be a file, not {text!r}")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
+        raise ArgumentTypeError(f"must be in an existing folder, not {text!r}")
+    try:
+        require_writable(text)
+    except OSError as error:
+        raise ArgumentTypeError(
+            f"must be a file that can be written, not {text!r}: {error.strerror}"
+        ) from error
+    return Path(text)
+
+
+def new_folder(text: str) -> Path:
+    """Take the path of a folder that is there or can be made."""
+    path = user_path(text)
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise ArgumentTypeError(f"must be a folder, not the file {text!r}")
+    if not text or not os.path.isdir(path.parent):
         raise ArgumentTypeError(f"must be in an existing folder, not {text!r}")
     return path
 

@@ -10,6 +10,7 @@ from ..plots import plot_confusion, plot_misclassified
 from ..plots._figure import save_figure
 from ._data import add_data_arguments, load_data
 from ._layers import add_layer_argument, layer_classes
+from ._outputs import Outputs
 from ._types import picture, positive_integer
 
 HELP = "test a saved network, and see which images it gets wrong"
@@ -60,9 +61,11 @@ def run(args: argparse.Namespace) -> int:
     network = load_network(args.network, layer_classes(args.layer))
     data = load_data(args)
     labels = network.classify(data.X_test)
+    outputs = Outputs()
     if args.confusion is not None:
-        save_figure(plot_confusion(data.Y_test, labels), args.confusion)
+        outputs.write(save_figure, plot_confusion(data.Y_test, labels), args.confusion)
     if args.wrong is not None:
-        save_figure(plot_misclassified(data.X_test, data.Y_test, labels, args.count), args.wrong)
+        figure = plot_misclassified(data.X_test, data.Y_test, labels, args.count)
+        outputs.write(save_figure, figure, args.wrong)
     print(f"Test accuracy: {(labels == data.Y_test).mean():.4f}")
-    return 0
+    return outputs.status()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from ..training import TrainingOptions, train_network
 from ..training.checkpoint import PATTERN
 from ..training.options import SOLVER_DEFAULTS
 from ._data import add_data_arguments, load_data
-from ._types import network_file, picture, positive_integer, rate
+from ._outputs import Outputs
+from ._types import network_file, new_folder, picture, positive_integer, rate
 
 HELP = "train the blog's digit network and print its test accuracy"
 
@@ -45,6 +47,9 @@ examples:
 
 The same seed gives the same numbers to the last bit, on the same machine with the same
 number of threads.
+
+Ctrl-C stops the run after its iteration: what was learned is tested and written as at the
+end, with a checkpoint to go on from, and the exit status is 130. A second one ends it at once.
 """
 
 # Options that need a package, and the extra that brings it.
@@ -99,7 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--checkpoint",
-        type=Path,
+        type=new_folder,
         metavar="DIR",
         help="save the state of the run in this folder as it goes on",
     )
@@ -112,8 +117,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on from the last checkpoint in the folder of --checkpoint; the other arguments "
-        "must be those of the run before, but for more epochs",
+        help="go on from the last checkpoint in the folder of --checkpoint; what is learned from "
+        "and how must be as in the run before, but for more epochs",
     )
     parser.add_argument(
         "--plot",
@@ -142,6 +147,7 @@ def _train(args: argparse.Namespace) -> int:
             raise ImportError(
                 f"--{name} needs the package {package}: pip install 'elulayer[{extra}]'"
             )
+    checkpoints = _checkpoints(args)
     data = load_data(args)
     classes = np.unique(data.Y_train)
     X, Y, validation = data.X_train, data.Y_train, None
@@ -169,23 +175,33 @@ def _train(args: argparse.Namespace) -> int:
         output_fcn=functions,
         verbose=not args.quiet,
         seed=args.seed,
-        **_checkpoints(args),
+        **checkpoints,
     )
-    network, _ = train_network(
-        X,
-        Y,
-        blog_layers(X.shape[1:], len(classes)),
-        options,
-        classes=classes,
-        resume=args.checkpoint if args.resume else None,
-    )
+    outputs = Outputs()
+    with outputs.watch():
+        network, record = train_network(
+            X,
+            Y,
+            blog_layers(X.shape[1:], len(classes)),
+            options,
+            classes=classes,
+            resume=args.checkpoint if args.resume else None,
+        )
+    interrupted = record.stopped_by == "interrupt"
+    if interrupted:
+        print(
+            f"elulayer: stopped by Ctrl-C after iteration {len(record.iteration)}, with what was "
+            "learned until then",
+            file=sys.stderr,
+        )
     if args.save is not None:
-        save_network(network, args.save)
+        outputs.write(save_network, network, args.save)
     if args.alphas is not None:
-        save_figure(plot_alphas(history), args.alphas)
+        outputs.write(save_figure, plot_alphas(history), args.alphas)
     accuracy = (network.classify(data.X_test) == data.Y_test).mean()
     print(f"Test accuracy: {accuracy:.4f}")
-    return 0
+    # As the shell has it of a command that Ctrl-C ended: what should follow a whole run does not.
+    return outputs.status(130 if interrupted else 0)
 
 
 def _checkpoints(args: argparse.Namespace) -> dict[str, Any]:
@@ -196,8 +212,12 @@ def _checkpoints(args: argparse.Namespace) -> dict[str, Any]:
             if getattr(args, name):
                 raise ValueError(f"--{name.replace('_', '-')} must be given with --checkpoint DIR")
         return {}
-    folder = folder.expanduser()
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"--checkpoint must be a folder that can be made, not {folder}: {error.strerror}"
+        ) from error
     if not args.resume and any(folder.glob(PATTERN)):
         raise ValueError(
             f"{folder} holds checkpoints of an earlier run: add --resume to go on from the last, "

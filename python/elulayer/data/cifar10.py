@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .._support.checks import integer
-from .dataset import Dataset, balanced_order
+from .._support.paths import require_folder, user_path
+from .dataset import Dataset, TooFewImagesError, balanced_order
 
 __all__ = ["load_cifar10"]
 
@@ -56,7 +57,7 @@ def load_cifar10(
     Raises
     ------
     FileNotFoundError
-        If files are missing: the message lists them.
+        If the folder does not exist, or files are missing: the message lists them.
     ValueError
         If a file does not hold a whole number of records, at least one, or has a label above 9,
         or if `n_train` or `n_test` is less than 1 or more than the files hold.
@@ -69,7 +70,7 @@ def load_cifar10(
         None if limit is None else integer(name, limit)
         for limit, name in ((n_train, "n_train"), (n_test, "n_test"))
     ]
-    where = _find(Path(folder))
+    where = _find(user_path(folder))
     X_train, Y_train = _load(where, _TRAIN, limits[0], "n_train")
     X_test, Y_test = _load(where, _TEST, limits[1], "n_test")
     return Dataset(X_train, Y_train, X_test, Y_test)
@@ -77,6 +78,7 @@ def load_cifar10(
 
 def _find(folder: Path) -> Path:
     """Return the folder that holds the files."""
+    require_folder(folder, "the six files of CIFAR-10's binary version")
     inner = folder / _SUBFOLDER
     where = inner if inner.is_dir() else folder
     missing = [name for name in (*_TRAIN, *_TEST) if not (where / name).is_file()]
@@ -95,10 +97,8 @@ def _load(
     labels = records[:, 0].astype(np.int64)
     if limit is not None:
         if limit > len(records):
-            raise ValueError(
-                f"{what} must be at most {len(records)}, the number of images in "
-                f"{', '.join(names)} of {folder}, not {limit}"
-            )
+            where = f"the number of images in {', '.join(names)} of {folder}"
+            raise TooFewImagesError(what, len(records), where, limit)
         chosen = np.sort(balanced_order(labels)[:limit])
         records, labels = records[chosen], labels[chosen]
     images = records[:, 1:].astype(np.float32).reshape(-1, *_SHAPE)

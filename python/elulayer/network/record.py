@@ -31,8 +31,8 @@ class TrainingRecord:
         Seconds since training began, at the end of the iteration.
     validation_loss, validation_accuracy : ndarray of float
         The same of the validation data, after the update; NaN at iterations without a trial.
-    stopped_by : {"max_epochs", "validation_patience", "output_fcn"}
-        What ended the run.
+    stopped_by : {"max_epochs", "validation_patience", "output_fcn", "interrupt"}
+        What ended the run; "interrupt" is Ctrl-C.
     """
 
     iteration: npt.NDArray[np.int64]

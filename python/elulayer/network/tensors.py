@@ -10,12 +10,12 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .._core import __version__
+from .._support.paths import user_path
 from .._support.typing import AnyArray
 from .._support.whole_files import write_whole
 
@@ -49,6 +49,19 @@ def write_tensors(
     OSError
         If the file cannot be written.
     """
+    write_whole(path, pack_tensors(kind, tensors, content, description))
+
+
+def pack_tensors(
+    kind: str, tensors: Mapping[str, AnyArray], content: Mapping[str, Any], description: str
+) -> bytes:
+    """Return the bytes of the file that `write_tensors` writes.
+
+    Raises
+    ------
+    ImportError
+        If the package safetensors is not installed.
+    """
     save = _safetensors("safetensors.numpy").save
     arrays = {name: np.array(tensor, order="C") for name, tensor in tensors.items()}
     text = json.dumps(content, allow_nan=False)
@@ -59,7 +72,8 @@ def write_tensors(
         "content": text,
         "sha256": _digest(text, arrays),
     }
-    write_whole(path, save(arrays, metadata))
+    packed: bytes = save(arrays, metadata)
+    return packed
 
 
 def read_tensors(
@@ -89,13 +103,15 @@ def read_tensors(
         If the file is damaged or holds something else.
     """
     safetensors = _safetensors("safetensors")
-    path = Path(path).expanduser()
+    path = user_path(path)
     with path.open("rb"):  # an OSError of its own kind, with the path
         pass
     try:
         with safetensors.safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (MemoryError, OSError):
+        raise
     except Exception as error:
         # safetensors raises its own error, a TypeError for unknown dtypes, a KeyError, ...
         raise ValueError(f"{path} is damaged or not a safetensors file: {error}") from error

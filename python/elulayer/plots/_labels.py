@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy.typing as npt
 
-from .._support.checks import as_array
 from .._support.typing import AnyArray
+from ..network.labels import label_array
 
 
 def as_labels(what: str, Y: npt.ArrayLike, n: int | None = None) -> AnyArray:
     """Return labels as an array of shape (N,), or raise an error that says what they must be."""
-    labels = as_array(what, Y)
+    labels = label_array(what, Y)
     if labels.ndim != 1:
         raise ValueError(f"{what} must have shape (N,), one label per image, not {labels.shape}")
     if n is not None and len(labels) != n:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
+import warnings
 from typing import TYPE_CHECKING
 
+from .._support.whole_files import UnwrittenWarning
 from ..network import TrainingProgress
 from ._display import Display, NotebookOutput, Window, in_notebook, open_window
 from ._figure import new_figure, save_figure
@@ -39,7 +40,8 @@ class TrainingProgressFigure:
     ----------
     path : str or path, optional
         File to write the picture to; its extension names the format. It is replaced as a whole,
-        so that a viewer can show it meanwhile.
+        so that a viewer can show it meanwhile. One that cannot be written is an OSError at the
+        start of a run, and a RuntimeWarning at its end.
     show : bool
         Whether to use a window or a notebook. Without, and on a machine that has neither, the
         figure is drawn for `path`, and kept.
@@ -57,7 +59,7 @@ class TrainingProgressFigure:
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, show: bool = True) -> None:
         self.figure: Figure = new_figure(*SIZE)
-        self._path = None if path is None else Path(path).expanduser()
+        self._path = path
         self._display: Display | None = None
         if show and in_notebook():
             self._display = NotebookOutput()
@@ -87,12 +89,26 @@ class TrainingProgressFigure:
         if show and self._display is not None:
             self._display.show(self.figure)
         if write and self._path is not None:
-            save_figure(self.figure, self._path)
+            self._write(self._path, progress.state)
         now = time.perf_counter()
         # The first drawing is slow: it loads fonts.
         self._wait = 0.0 if progress.state == "start" else _PATIENCE * (now - started)
         self._shown = now if show else self._shown
         self._written = now if write else self._written
+
+    def _write(self, path: str | os.PathLike[str], state: str) -> None:
+        """Write the picture; what fails after the start must not cost what the run has learned."""
+        try:
+            save_figure(self.figure, path)
+        except OSError as error:
+            if state == "start":
+                raise
+            if state == "done":
+                warnings.warn(
+                    f"the picture of the run cannot be written: {error}",
+                    UnwrittenWarning,
+                    stacklevel=4,
+                )
 
     def _is_due(self, last: float, every: float, now: float, ends: bool) -> bool:
         return ends or now - last >= max(every, self._wait)

@@ -125,4 +125,6 @@ def _title(record: TrainingRecord) -> str:
         title += ", stopped: the validation loss no longer fell"
     elif record.stopped_by == "output_fcn":
         title += ", stopped by an output function"
+    elif record.stopped_by == "interrupt":
+        title += ", stopped by Ctrl-C"
     return title

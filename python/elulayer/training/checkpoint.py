@@ -6,15 +6,17 @@ import os
 from pathlib import Path
 from typing import Any
 
+from .._support.paths import user_path
+from .._support.whole_files import remove_abandoned_parts, require_writable, write_whole
 from ..network.files import describe_layers, pack_labels
-from ..network.tensors import read_tensors, require_safetensors, write_tensors
+from ..network.tensors import pack_tensors, read_tensors, require_safetensors
 from .options import TrainingOptions
 from .run import Run
 from .sources import Source
 
 Setting = dict[str, Any]
 
-KIND = "elulayer checkpoint 1"
+KIND = "elulayer checkpoint 2"
 PATTERN = "checkpoint-*.safetensors"
 
 # What a resumed run must share with the run before; max_epochs may grow, for one.
@@ -56,6 +58,8 @@ def prepare_checkpoints(options: TrainingOptions, resumed: bool) -> None:
     ------
     ImportError
         If the package safetensors is not installed.
+    OSError
+        If the folder cannot be written to.
     ValueError
         If the folder holds checkpoints of another run.
     """
@@ -63,20 +67,58 @@ def prepare_checkpoints(options: TrainingOptions, resumed: bool) -> None:
     if folder is None:
         return
     require_safetensors()
+    try:
+        require_writable(_file(folder, 0))
+    except OSError as error:
+        raise type(error)(
+            error.errno,
+            f"checkpoint_path must be a folder to write to: {error.strerror}",
+            str(folder),
+        ) from error
     if not resumed and any(Path(folder).glob(PATTERN)):
         raise ValueError(
             f"{folder} holds checkpoints of an earlier run: resume from it, or give another folder"
         )
 
 
-def save_checkpoint(run: Run, options: TrainingOptions, setting: Setting, seconds: float) -> Path:
-    """Write the state of a run into the options' folder; return the file."""
+def require_savable(run: Run, setting: Setting) -> None:
+    """Try whether a file can hold the state of a run, before it begins.
+
+    Raises
+    ------
+    TypeError
+        If it cannot.
+    """
+    try:
+        _pack(run, setting, 0.0)
+    except MemoryError:
+        raise
+    except Exception as error:  # of a dtype that safetensors or JSON does not know, or of a layer
+        raise TypeError(
+            f"checkpoint_path must be None for a run whose state no file can hold: {error}"
+        ) from error
+
+
+def save_checkpoint(run: Run, options: TrainingOptions, setting: Setting, seconds: float) -> None:
+    """Write the state of a run into the options' folder.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
     assert options.checkpoint_path is not None
-    path = Path(options.checkpoint_path) / f"checkpoint-{run.iteration:08d}.safetensors"
+    write_whole(_file(options.checkpoint_path, run.iteration), _pack(run, setting, seconds))
+
+
+def _file(folder: str | os.PathLike[str], iteration: int) -> Path:
+    return Path(folder) / f"checkpoint-{iteration:08d}.safetensors"
+
+
+def _pack(run: Run, setting: Setting, seconds: float) -> bytes:
     content = {"run": {**run.numbers(), "seconds": seconds}, "setting": setting}
     description = f"elulayer, training stopped after iteration {run.iteration}\n{run.network!r}"
-    write_tensors(path, KIND, run.arrays(), content, description)
-    return path
+    return pack_tensors(KIND, run.arrays(), content, description)
 
 
 def restore_checkpoint(
@@ -100,18 +142,22 @@ def restore_checkpoint(
     OSError
         If the file cannot be read.
     ValueError
-        If the file is damaged, or was written by another run.
+        If the file is damaged or something else, or was written by another run.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
+    earlier: list[Path] = []
     if path.is_dir():
+        remove_abandoned_parts(path, PATTERN)
         files = sorted(path.glob(PATTERN))
         if not files:
             return
-        path = files[-1]
+        *earlier, path = files
     try:
         arrays, content = read_tensors(path, KIND)
     except ValueError as error:
-        raise ValueError(f"{error}; an earlier checkpoint may be whole") from error
+        if not earlier:
+            raise
+        raise ValueError(f"{error}; an earlier checkpoint is {earlier[-1]}") from error
     then = content.get("setting", {})
     _check_classes(then.get("layers", []), now["layers"], path)
     for what in now:
@@ -122,11 +168,9 @@ def restore_checkpoint(
                 + ("not other" if long else f"{then.get(what)!r}, not {now[what]!r}")
             )
     try:
-        run.restore(arrays, content["run"])
-    except Exception as error:
-        raise ValueError(f"{path} is damaged: {type(error).__name__}: {error}") from error
-    for part in path.parent.glob(f".{PATTERN}.*.part"):  # of a write that was killed
-        part.unlink(missing_ok=True)
+        run.restore(arrays, content.get("run", {}))
+    except ValueError as error:
+        raise ValueError(f"{path} does not fit this run: {error}") from error
     if run.epoch > options.max_epochs:
         raise ValueError(
             f"max_epochs must be at least {run.epoch}, the epoch of {path}, not "

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .._support.checks import choice, integer, number
+from .._support.paths import user_path
 from ..network import TrainingProgress
 
 SOLVER_DEFAULTS: dict[str, dict[str, float]] = {
@@ -76,7 +77,8 @@ class TrainingOptions:
         When the images are put into random order; "once" is before training. An iterable of
         batches is taken in its own order.
     validation_data : (X, Y), or an iterable of batches (X, Y)
-        What the network is tried on during training, in the forms that `train_network` takes.
+        What the network is tried on during training, in the forms that `train_network` takes. A
+        list of two is X and Y too, unless each is itself a pair of a batch's images and labels.
     validation_frequency : int
         Iterations between two trials; there is one at the first and one at the last iteration too.
     validation_patience : int or infinity
@@ -88,7 +90,8 @@ class TrainingOptions:
         What batch normalization predicts with in the end: statistics of the whole training set,
         which take another pass over it, or moving averages from the run.
     checkpoint_path : str or path
-        Folder, which must exist, for files from which `train_network` can resume the run.
+        Folder, which must exist, for files from which `train_network` can resume the run. The
+        labels must be numbers, booleans or str then.
     checkpoint_frequency : int
         Epochs or iterations between two of these files.
     checkpoint_frequency_unit : {"epoch", "iteration"}
@@ -260,7 +263,7 @@ def _folder(path: Any) -> Path | None:
         return None
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"checkpoint_path must be a folder's path, not {path!r}")
-    folder = Path(path).expanduser()
+    folder = user_path(path)
     if not path or not folder.is_dir():
         raise ValueError(f"checkpoint_path must be an existing folder, not {str(path)!r}")
     return folder

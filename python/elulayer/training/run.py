@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -87,9 +88,10 @@ class Run:
             "seconds": self.seconds,
             "best_loss": None if self.best_loss == math.inf else self.best_loss,
             "failures": self.failures,
-            "rng": self.rng.bit_generator.state,
+            "rng": _plain(self.rng.bit_generator.state),
             "layer_rngs": {
-                key: generator.bit_generator.state for key, generator in self._layer_rngs().items()
+                key: _plain(generator.bit_generator.state)
+                for key, generator in self._layer_rngs().items()
             },
         }
 
@@ -103,7 +105,21 @@ class Run:
         }
 
     def restore(self, arrays: dict[str, AnyArray], numbers: dict[str, Any]) -> None:
-        """Take over the state that `arrays` and `numbers` returned."""
+        """Take over the state that `arrays` and `numbers` returned.
+
+        Raises
+        ------
+        ValueError
+            If it is the state of other layers, or not all of it.
+        """
+        rngs = numbers.get("layer_rngs", {})
+        lacking = [
+            *(self.arrays().keys() - arrays.keys()),
+            *(self.numbers().keys() - numbers.keys()),
+            *(f"layer_rngs.{key}" for key in self._layer_rngs().keys() - rngs.keys()),
+        ]
+        if lacking:
+            raise ValueError(f"it must hold the run's whole state, not lack {', '.join(lacking)}")
 
         def part(prefix: str) -> dict[str, AnyArray]:
             return {
@@ -123,4 +139,11 @@ class Run:
         self.best_loss = math.inf if numbers["best_loss"] is None else numbers["best_loss"]
         self.rng.bit_generator.state = numbers["rng"]
         for key, generator in self._layer_rngs().items():
-            generator.bit_generator.state = numbers["layer_rngs"][key]
+            generator.bit_generator.state = rngs[key]
+
+
+def _plain(state: Any) -> Any:
+    """Return a generator's state without arrays, which some hold and all take as lists."""
+    if isinstance(state, Mapping):
+        return {key: _plain(value) for key, value in state.items()}
+    return state.tolist() if isinstance(state, (np.ndarray, np.generic)) else state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Sized
 from itertools import islice
 from typing import Any
@@ -10,13 +11,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._support.checks import as_array
 from .._support.typing import AnyArray, FloatArray
 from ..network.images import Images
+from ..network.labels import label_array, plain_strings, require_no_missing
 
 Codes = npt.NDArray[np.intp]
 Batch = tuple[FloatArray, Codes]
 """Images as float32, and for each the number of its class."""
+
+
+_MOST_HASHED = 2**30
+_HASHED_TOGETHER = 2**22
+"""Bytes of images as float32 that a fingerprint is of, and that it takes at once."""
 
 
 class ArraySource:
@@ -89,14 +95,25 @@ class ArraySource:
             yield self._images[chosen], self._codes[chosen]
 
     def fingerprint(self) -> dict[str, Any]:
-        """Describe the data, so that a resumed run can tell that they are others."""
-        digest = hashlib.sha256(self._codes.astype(np.int64).tobytes())
-        for end in (self._images[:8], self._images[-8:]):
-            digest.update(end.tobytes())
+        """Describe the data, so that a resumed run can tell that they are others.
+
+        All labels count, and all images up to a gibibyte of them as float32; of more, images that
+        lie evenly in the set and are as many bytes at most.
+        """
+        shape = self._images.shape[1:]
+        size = 4 * math.prod(shape)  # as float32
+        step = max(1, -(-len(self) * size // _MOST_HASHED))
+        group = max(1, _HASHED_TOGETHER // size)
+        digest = hashlib.sha256(self._codes.astype(np.int64).data)
+        for start in range(0, len(self), step * group):
+            images = self._images[start : start + step * group : step]
+            digest.update(np.ascontiguousarray(images).reshape(-1).data)
         return {
             "images": len(self),
-            "shape": list(self._images.shape[1:]),
-            "sha256 of the labels and of some images": digest.hexdigest(),
+            "shape": list(shape),
+            f"sha256 of the labels and of every image whose index {step} divides"
+            if step > 1
+            else "sha256 of the labels and the images": digest.hexdigest(),
         }
 
 
@@ -216,6 +233,18 @@ def make_source(
     return IterableSource(image_shape, pair(X, Y), classes)
 
 
+def is_pair(data: Any) -> bool:
+    """Whether data are X and Y, and not an iterable of batches; both may be a list of two."""
+    return (
+        isinstance(data, (tuple, list))
+        and len(data) == 2
+        and not all(
+            isinstance(part, (tuple, list)) and len(part) == 2 and np.ndim(part[0]) == 4
+            for part in data
+        )
+    )
+
+
 def _refuse_iterator(name: str, value: object) -> None:
     if isinstance(value, Iterator):
         raise TypeError(
@@ -233,11 +262,10 @@ def _is_array_like(value: Any) -> bool:
 
 
 def _labels(Y: npt.ArrayLike) -> AnyArray:
-    labels = as_array("Y", Y)
+    labels = label_array("Y", Y)
     if labels.ndim != 1:
         raise ValueError(f"Y must have shape (N,), one label per image, not {labels.shape}")
-    if labels.dtype.kind == "f" and np.isnan(labels).any():
-        raise ValueError("Y must not hold NaN")
+    require_no_missing(labels)
     return labels
 
 
@@ -246,7 +274,7 @@ def _distinct(parts: list[AnyArray]) -> AnyArray:
         classes: AnyArray = np.unique(np.concatenate([np.unique(part) for part in parts]))
     except TypeError as error:
         raise TypeError(f"Y's labels must be of one type that can be sorted: {error}") from error
-    return classes
+    return plain_strings(classes)
 
 
 def _codes(labels: AnyArray, classes: AnyArray) -> Codes:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .._support.checks import as_array
-from .._support.process import cached_memory, one_blas_thread
+from .._support.process import cached_memory, first_interrupt, one_blas_thread
 from .._support.typing import FloatArray
+from .._support.whole_files import UnwrittenWarning
 from ..layers import Layer
 from ..layers.contract import label
 from ..network import Network
 from ..network.files import set_values, values
+from ..network.labels import label_array, plain_strings
 from ..network.record import TrainingProgress, TrainingRecord
 from .bar import Bar, bar
 from .checkpoint import (
@@ -26,13 +29,14 @@ from .checkpoint import (
     describe_setting,
     is_due,
     prepare_checkpoints,
+    require_savable,
     restore_checkpoint,
     save_checkpoint,
 )
 from .options import OutputFunction, TrainingOptions
 from .run import Run
 from .solver import limit_gradients
-from .sources import ArraySource, Batch, Source, make_source
+from .sources import ArraySource, Batch, Source, is_pair, make_source
 from .table import Table
 
 
@@ -55,7 +59,9 @@ def train_network(
         images, which starts anew each time it is iterated over: of pairs (X, Y), with None for
         `Y`; or of X alone, with another such iterable for `Y`.
     Y : array-like of shape (N,), iterable of them, or None
-        Labels of any type that NumPy can sort; the distinct ones are the classes.
+        Labels of any type that NumPy can sort, none missing; the distinct ones are the classes.
+        Strings of pandas and of NumPy's `StringDType` become str. Where the run has a
+        `checkpoint_path` they must be numbers, booleans or str.
     layers : iterable of Layer
         The network's layers, with as many outputs as there are classes. They are copied: those
         passed in stay as they are. Learnables that have values start from them, so a trained
@@ -67,9 +73,11 @@ def train_network(
     resume : str or path, optional
         A checkpoint to go on from, or a folder of checkpoints to go on from the last of; a folder
         that holds none begins the run. The data, the layers and the options must be those of the
-        run before, but for more epochs; the end has the same bits as that of a run in one piece,
-        if an iterable gives the same batches again in each epoch, and layers hold what they change
-        in learnables, in `Layer.state` or in NumPy generators.
+        run before, but for more epochs. All labels in arrays are compared, and all their images up
+        to a gibibyte as float32; of more, as many that lie evenly among them: it takes a second or
+        two before a run that is resumed or writes checkpoints. The end has the same bits as that of
+        a run in one piece, if an iterable gives the same batches again in each epoch, and layers
+        hold what they change in learnables, in `Layer.state` or in NumPy generators.
 
     Returns
     -------
@@ -85,9 +93,25 @@ def train_network(
         which one and how.
     FloatingPointError
         If the loss or a learnable is no longer finite; the message names the iteration.
+    OSError
+        If `checkpoint_path` cannot be written to, or the file to resume from not be read.
+
+    Warns
+    -----
+    RuntimeWarning
+        If a checkpoint cannot be written during the run, as on a disk that is full; it goes on.
+
+    Notes
+    -----
+    The first Ctrl-C stops the run as an output function can: the iteration is finished, a
+    checkpoint written if there is a `checkpoint_path`, and the network returned with what it has
+    learned; ``record.stopped_by`` is then "interrupt". The second raises KeyboardInterrupt, and so
+    does one in the passes over the data before the first iteration. Runs in other threads than the
+    main one, and where SIGINT has another handler than Python's own, leave it as it is.
     """
     if not isinstance(options, TrainingOptions):
         raise TypeError(f"options must be TrainingOptions, not {type(options).__name__}")
+    prepare_checkpoints(options, resume is not None)
     network = copy.deepcopy(Network(layers))
     source = make_source(network.input_layer.input_shape, X, Y, _sorted_classes(classes))
     network.classes = source.classes
@@ -104,8 +128,9 @@ def train_network(
     run = Run(network, options, shuffling, order)
     trainer = _Trainer(run, source, options)
     if options.checkpoint_path is not None or resume is not None:
-        prepare_checkpoints(options, resume is not None)
         trainer.setting = describe_setting(run, options, source, trainer.validation)
+    if options.checkpoint_path is not None:
+        require_savable(run, trainer.setting)
     if resume is not None:
         restore_checkpoint(run, options, trainer.setting, resume)
     return network, trainer.train()
@@ -120,15 +145,15 @@ class _Trainer:
         self.source = source
         self.options = options
         self.setting: Setting = {}
+        self.unwritten = False
         self.validation = None
         if options.validation_data is not None:
             data = options.validation_data
             shape = self.network.input_layer.input_shape
-            X, Y = data if isinstance(data, tuple) and len(data) == 2 else (data, None)
-            try:
+            with _of_validation_data():
+                X, Y = data if is_pair(data) else (data, None)
                 self.validation = make_source(shape, X, Y, self.network.classes)
-            except (TypeError, ValueError) as error:
-                raise type(error)(f"validation_data: {error}") from error
+            next(self._trial_batches())  # what does not fit is told before the run
         self.functions: list[OutputFunction] = list(options.output_fcn)  # type: ignore[arg-type]
         if options.plots == "training-progress":
             from ..plots import TrainingProgressFigure
@@ -153,20 +178,23 @@ class _Trainer:
         ):
             if self.run.iteration == 0:
                 self._hooks(lambda layer: layer.before_training)
-            with bar(self.options.verbose, self._total_images(), self.run.images) as shown:
-                stopped_by = self._loop(table, shown)
-            self._check_values()
-            if self.run.best:
-                set_values(self.network.layers, self.run.best)
-            moving = self.options.batch_normalization_statistics == "moving"
-            self._hooks(
-                lambda layer: None if moving and layer.keeps_statistics else layer.after_training
-            )
+            with first_interrupt() as interrupted:
+                with bar(self.options.verbose, self._total_images(), self.run.images) as shown:
+                    stopped_by = self._loop(table, shown, interrupted)
+                self._check_values()
+                if self.run.best:
+                    set_values(self.network.layers, self.run.best)
+                moving = self.options.batch_normalization_statistics == "moving"
+                self._hooks(
+                    lambda layer: (
+                        None if moving and layer.keeps_statistics else layer.after_training
+                    )
+                )
         if self.options.verbose:
             print(table.rule, flush=True)
-        return self.run.record.build(stopped_by)
+        return self.run.record.build("interrupt" if interrupted() else stopped_by)
 
-    def _loop(self, table: Table, shown: Bar) -> str:
+    def _loop(self, table: Table, shown: Bar, interrupted: Callable[[], bool]) -> str:
         run, options = self.run, self.options
         one_hot = np.eye(self.network.num_classes, dtype=np.float32)
         first = _first_learning(self.network.layers)
@@ -176,6 +204,8 @@ class _Trainer:
             stopped_by = "output_fcn"
         elif run.failures >= options.validation_patience:
             stopped_by = "validation_patience"
+        elif interrupted():
+            stopped_by = "interrupt"
         for (X, codes), ends_epoch, ends_run in () if stopped_by else self._batches():
             tape = self.network.forward(X)
             P, T = tape[-1][1], one_hot[codes]
@@ -204,8 +234,9 @@ class _Trainer:
             trial = iteration == 1 or iteration % options.validation_frequency == 0
             if trial:
                 self._validate()
-            if is_due(run, options, ends_epoch):
-                save_checkpoint(run, options, self.setting, seconds)
+            saved = is_due(run, options, ends_epoch)
+            if saved:
+                self._save(seconds)
             if ends_run:
                 self._validate_at_the_end()
             progress = self._progress("iteration", seconds)
@@ -213,6 +244,11 @@ class _Trainer:
                 stopped_by = "output_fcn"
             elif run.failures >= options.validation_patience:
                 stopped_by = "validation_patience"
+            elif interrupted():
+                stopped_by = "interrupt"
+                # At the run's end there is a trial already that checkpoints do not know of.
+                if options.checkpoint_path is not None and not saved and not ends_run:
+                    self._save(seconds)
             if options.verbose and (
                 (trial and self.validation is not None)
                 or iteration == 1
@@ -227,6 +263,19 @@ class _Trainer:
         self._validate_at_the_end()
         self._call(self._progress("done", time.perf_counter() - start))
         return stopped_by or "max_epochs"
+
+    def _save(self, seconds: float) -> None:
+        """Write a checkpoint; a disk that is full must not cost what was learned."""
+        try:
+            save_checkpoint(self.run, self.options, self.setting, seconds)
+        except OSError as error:
+            if not self.unwritten:
+                self.unwritten = True
+                warnings.warn(
+                    f"a checkpoint cannot be written, and training goes on without: {error}",
+                    UnwrittenWarning,
+                    stacklevel=5,  # train_network's caller
+                )
 
     def _batches(self) -> Iterator[tuple[Batch, bool, bool]]:
         """Yield the mini-batches that are left, and whether each ends its epoch and the run."""
@@ -282,7 +331,7 @@ class _Trainer:
         network, run = self.network, self.run
         one_hot = np.eye(network.num_classes, dtype=np.float32)
         loss, right, count = 0.0, 0, 0
-        for X, codes in self.validation.batches(self.options.mini_batch_size, None):
+        for X, codes in self._trial_batches():
             *_, P = network.inputs(len(network.layers), [X])
             loss += len(codes) * network.output_layer.loss(P, one_hot[codes])
             right += int((P.argmax(axis=1) == codes).sum())
@@ -295,6 +344,11 @@ class _Trainer:
         else:
             run.failures += 1
         run.record.replace_last(validation_loss=loss, validation_accuracy=100 * right / count)
+
+    def _trial_batches(self) -> Iterator[Batch]:
+        assert self.validation is not None
+        with _of_validation_data():
+            yield from self.validation.batches(self.options.mini_batch_size, None)
 
     def _validate_at_the_end(self) -> None:
         """Try the network after the last iteration too.
@@ -363,6 +417,16 @@ class _Trainer:
         return self.total * min(self.options.mini_batch_size, len(self.source))
 
 
+@contextlib.contextmanager
+def _of_validation_data() -> Iterator[None]:
+    """Let errors name the option."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"validation_data: {error}") from error
+
+
 def _first_learning(layers: Sequence[Layer]) -> int:
     """Index of the lowest layer that learns; nothing below needs a gradient."""
     for index, layer in enumerate(layers):
@@ -374,7 +438,7 @@ def _first_learning(layers: Sequence[Layer]) -> int:
 def _sorted_classes(classes: npt.ArrayLike | None) -> Any:
     if classes is None:
         return None
-    given = as_array("classes", classes)
+    given = plain_strings(label_array("classes", classes))
     if given.ndim != 1 or given.size == 0 or not np.array_equal(np.unique(given), given):
         raise ValueError(f"classes must be different labels in sorted order, not {classes!r}")
     return given
