@@ -6,19 +6,21 @@ network with it.
 
 from __future__ import annotations
 
-from ._support.process import brief_spin, empty_cache, limit_cache
+from ._support.process import brief_spin, command_tells, empty_cache, limit_cache
 
-try:
-    with brief_spin():
-        from ._core import __version__
-except ModuleNotFoundError as error:
-    if error.name != f"{__name__}._core":
-        raise
-    raise ImportError(
-        "elulayer's compiled extension (elulayer._core) is missing. It is built by 'pip install .' "
-        "in the repository's folder, for the Python that runs it; this copy of the package at "
-        f"{__path__[0]} was not built for this Python."
-    ) from error
+with command_tells():
+    try:
+        with brief_spin():
+            from ._core import __version__
+    except ModuleNotFoundError as error:
+        if error.name != f"{__name__}._core":
+            raise
+        raise ImportError(
+            "elulayer's compiled extension (elulayer._core) is missing. It is built by "
+            "'pip install .' in the repository's folder, for the Python that runs it; this copy of "
+            f"the package at {__path__[0]} was not built for this Python."
+        ) from error
+    limit_cache()
 
 from . import data, plots
 from .arrays import (
@@ -50,8 +52,6 @@ from .layers import (
 )
 from .network import Network, analyze_network, load_network, models, save_network
 from .training import TrainingOptions, TrainingProgress, TrainingRecord, train_network
-
-limit_cache()
 
 __all__ = [
     "AveragePooling2DLayer",

@@ -2,6 +2,7 @@
 
 - At import, an OpenMP runtime that is loaded with the kernels is told to spin briefly.
 - While a network trains or predicts, BLAS has one thread.
+- While the command trains with ``--threads``, OpenMP has that number of them in its thread.
 - Memory that results of a mebibyte and more have left is kept for the next ones, up to a bound.
 
 The environment is left as it was. Calls may overlap in threads.
@@ -10,15 +11,35 @@ The environment is left as it was. Calls may overlap in threads.
 from __future__ import annotations
 
 import os
+import re
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 # Read by GNU libgomp when it is loaded (in turns of its loop), and by LLVM libomp when it is first
 # used (in milliseconds).
 _BRIEF = {"GOMP_SPINCOUNT": "10000", "KMP_BLOCKTIME": "1"}
+
+
+@contextmanager
+def command_tells() -> Iterator[None]:
+    """Let an ImportError be one line where this process is the command ``elulayer``.
+
+    The command can handle no error of this import itself: it is part of the package.
+    """
+    try:
+        yield
+    except ImportError as error:
+        name = Path(sys.argv[0]).stem
+        if name == "-m":  # until Python has found the module that it is to run
+            name = sys.orig_argv[-len(sys.argv)]
+        if re.fullmatch(r"(-\w*m)?elulayer", name):
+            raise SystemExit(f"elulayer: error: {error}") from None
+        raise
 
 
 @contextmanager
@@ -123,6 +144,23 @@ def one_blas_thread() -> Iterator[None]:
 def blas_has_one_thread() -> bool:
     """Whether a call keeps BLAS to one thread now."""
     return _one_thread.holds
+
+
+@contextmanager
+def openmp_threads(count: int | None) -> Iterator[None]:
+    """Let kernels that this thread calls meanwhile run on `count` threads by default.
+
+    None leaves the number as it is. No more are made than the kernels make for a caller who asks.
+    """
+    if count is None:
+        yield
+        return
+    from threadpoolctl import ThreadpoolController
+
+    # The runtime ends the process where it cannot start a thread.
+    most = max(64, 4 * (os.cpu_count() or 1))
+    with ThreadpoolController().limit(limits=min(count, most), user_api="openmp"):
+        yield
 
 
 # The switch of the bound, and the most that it is by default.

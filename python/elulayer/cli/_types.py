@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from argparse import ArgumentTypeError
+import os
+from argparse import ArgumentTypeError, Namespace
+from itertools import combinations
 from pathlib import Path
 
 _PICTURES = (".png", ".svg", ".pdf", ".jpg")
@@ -53,28 +55,55 @@ def finite(text: str) -> float:
     return value
 
 
+def path(text: str) -> Path:
+    """Take the path of a file or folder."""
+    if not text:
+        raise ArgumentTypeError("must be a path, not ''")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # there is no such user
+        raise ArgumentTypeError(f"must be a path, not {text!r}: {error}") from error
+
+
 def new_file(text: str) -> Path:
     """Take the path of a file that can be written; known before a long run, not after it."""
-    path = Path(text).expanduser()
-    if not text or path.is_dir():
+    file = path(text) if text else Path()
+    if file.is_dir():
         raise ArgumentTypeError(f"must be a file, not {text!r}")
-    if not path.parent.is_dir():
+    if not file.parent.is_dir():
         raise ArgumentTypeError(f"must be in an existing folder, not {text!r}")
-    return path
+    return file
 
 
 def picture(text: str) -> Path:
     """Take the path of a picture that can be written."""
-    path = new_file(text)
-    if path.suffix.lower() not in _PICTURES:
+    file = new_file(text)
+    if file.suffix.lower() not in _PICTURES:
         *most, last = _PICTURES
         raise ArgumentTypeError(f"must end with {', '.join(most)} or {last}, not {text!r}")
-    return path
+    return file
 
 
 def network_file(text: str) -> Path:
     """Take the path of a network to be saved."""
-    path = new_file(text)
-    if path.suffix != ".safetensors":
+    file = new_file(text)
+    if file.suffix != ".safetensors":
         raise ArgumentTypeError(f"must end with .safetensors, not {text!r}")
-    return path
+    return file
+
+
+def check_different(args: Namespace) -> None:
+    """Refuse one file for two purposes.
+
+    Raises
+    ------
+    ValueError
+        If two of the arguments that are paths lead to the same file.
+    """
+    paths = [(name, value) for name, value in vars(args).items() if isinstance(value, Path)]
+    for (first, one), (second, other) in combinations(paths, 2):
+        if os.path.realpath(one) == os.path.realpath(other):
+            names = (
+                "the network" if name == "network" else f"--{name}" for name in (second, first)
+            )
+            raise ValueError("{} must be another file than {}, not {!r}".format(*names, str(other)))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import Any
 
+from .._support.streams import write
 from ._layers import layer_class
 from ._types import positive_integer
 
@@ -63,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
             "the constructor's arguments"
         ) from error
     report = check_layer(layer, tuple(args.input_shape))
-    print(report)
+    write(f"{report}\n", sys.stdout)
     return 0 if report else 1
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import sys
 
+from .._support.streams import write
 from ..network import load_network
 from ..plots import plot_confusion, plot_misclassified
 from ..plots._figure import save_figure
 from ._data import add_data_arguments, load_data
 from ._layers import add_layer_argument, layer_class
-from ._types import picture, positive_integer
+from ._types import path, picture, positive_integer
 
 HELP = "test a saved network, and see which images it gets wrong"
 
@@ -31,7 +32,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("network", type=Path, metavar="NETWORK.safetensors", help="a saved network")
+    parser.add_argument("network", type=path, metavar="NETWORK.safetensors", help="a saved network")
     add_data_arguments(parser)
     parser.add_argument(
         "--confusion",
@@ -64,5 +65,5 @@ def run(args: argparse.Namespace) -> int:
         save_figure(plot_confusion(data.Y_test, labels), args.confusion)
     if args.wrong is not None:
         save_figure(plot_misclassified(data.X_test, data.Y_test, labels, args.count), args.wrong)
-    print(f"Test accuracy: {(labels == data.Y_test).mean():.4f}")
+    write(f"Test accuracy: {(labels == data.Y_test).mean():.4f}\n", sys.stdout)
     return 0

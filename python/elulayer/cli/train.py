@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .._support.process import openmp_threads
+from .._support.streams import write
 from ..network import save_network
 from ..network.models import blog_layers
 from ..plots import AlphaHistory, TrainingProgressFigure, plot_alphas
@@ -18,8 +21,7 @@ from ..training import TrainingOptions, train_network
 from ..training.checkpoint import PATTERN
 from ..training.options import SOLVER_DEFAULTS
 from ._data import add_data_arguments, load_data
-from ._threads import with_threads
-from ._types import network_file, picture, positive_integer, rate
+from ._types import network_file, path, picture, positive_integer, rate
 
 HELP = "train the blog's digit network and print its test accuracy"
 
@@ -92,14 +94,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--threads",
         type=positive_integer,
         metavar="N",
-        help="of the kernels and of BLAS (default: what the machine and the environment say)",
+        help="how many to train with (default: what the machine and the environment say)",
     )
     parser.add_argument(
         "--save", type=network_file, metavar="FILE.safetensors", help="save the trained network"
     )
     parser.add_argument(
         "--checkpoint",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="save the state of the run in this folder as it goes on",
     )
@@ -131,10 +133,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, test, and write what was asked for."""
-    if args.threads is not None:
-        status = with_threads(args.threads, args.argv)
-        if status is not None:
-            return status
+    with openmp_threads(args.threads):
+        return _train(args)
+
+
+def _train(args: argparse.Namespace) -> int:
     # A run is long: what would fail after it is told before.
     for name, package, extra in _PACKAGES:
         if getattr(args, name) is not None and importlib.util.find_spec(package) is None:
@@ -183,7 +186,7 @@ def run(args: argparse.Namespace) -> int:
     if args.alphas is not None:
         save_figure(plot_alphas(history), args.alphas)
     accuracy = (network.classify(data.X_test) == data.Y_test).mean()
-    print(f"Test accuracy: {accuracy:.4f}")
+    write(f"Test accuracy: {accuracy:.4f}\n", sys.stdout)
     return 0
 
 
@@ -195,7 +198,6 @@ def _checkpoints(args: argparse.Namespace) -> dict[str, Any]:
             if getattr(args, name):
                 raise ValueError(f"--{name.replace('_', '-')} must be given with --checkpoint DIR")
         return {}
-    folder = folder.expanduser()
     folder.mkdir(exist_ok=True)
     if not args.resume and any(folder.glob(PATTERN)):
         raise ValueError(

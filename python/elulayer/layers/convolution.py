@@ -115,9 +115,7 @@ class Convolution2DLayer(Layer):
         windows = self._windows(X)
         rows, columns = windows.shape[4:]
         Z = np.empty((len(X), self.num_filters, rows * columns), dtype=X.dtype)
-        _for_patches(
-            windows, lambda part, patches: np.matmul(kernel, patches, out=Z[part])
-        )
+        _for_patches(windows, lambda part, patches: np.matmul(kernel, patches, out=Z[part]))
         return Z.reshape(len(X), self.num_filters, rows, columns)
 
     def backward(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._support.process import cached_memory, one_blas_thread
+from .._support.streams import write
 from .._support.typing import FloatArray
 from ..layers import Layer
 from ..layers.contract import label
@@ -140,10 +142,10 @@ class _Trainer:
         """Run to the end; give the network its final values."""
         table = Table(self.validation is not None)
         if self.options.verbose:
-            print("Training on single CPU.")
+            write("Training on single CPU.\n", sys.stdout)
             if self.network.input_layer.normalization != "none":
-                print("Initializing image normalization.")
-            print(table.header, flush=True)
+                write("Initializing image normalization.\n", sys.stdout)
+            write(f"{table.header}\n", sys.stdout)
         # Overflow on the way to a loss that is not finite is told once, by the check of the loss.
         with (
             np.errstate(over="ignore", invalid="ignore"),
@@ -162,7 +164,7 @@ class _Trainer:
                 lambda layer: None if moving and layer.keeps_statistics else layer.after_training
             )
         if self.options.verbose:
-            print(table.rule, flush=True)
+            write(f"{table.rule}\n", sys.stdout)
         return self.run.record.build(stopped_by)
 
     def _loop(self, table: Table, shown: Bar) -> str:
