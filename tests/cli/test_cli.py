@@ -49,15 +49,6 @@ def test_options_reach_the_trainer():
     assert rows[-1].split("|")[6].strip() == "0.0020"
 
 
-def test_threads():
-    """The OpenMP runtime that the command loads tells what it was told."""
-    result = run(*QUICK, "--threads", "1", OMP_DISPLAY_ENV="true", OMP_NUM_THREADS="2")
-    assert result.returncode == 0, result.stderr
-    assert "Test accuracy" in result.stdout
-    if "GNU" in (el.cpu_info().openmp or ""):
-        assert re.findall(r"OMP_NUM_THREADS = '(\d+)'", result.stderr)[-1] == "1"
-
-
 def test_a_run_that_diverges_is_one_error():
     result = run(*QUICK, "--learn-rate", "1e30", "--epochs", "20")
     assert result.returncode == 1
@@ -312,7 +303,7 @@ def test_resume(capsys, tmp_path):
     message = error(capsys, *QUICK, "--checkpoint", str(folder))
     assert "holds checkpoints of an earlier run: add --resume" in message
     message = error(capsys, *QUICK, "--checkpoint", str(folder), "--resume", "--learn-rate", "0.02")
-    assert re.match("initial_learn_rate must be as in the run of .*, 0.01, not 0.02$", message)
+    assert re.match("--learn-rate must be as in the run of .*, 0.01, not 0.02$", message)
 
 
 def test_checkpoints_by_iteration(capsys, tmp_path):
@@ -496,7 +487,9 @@ def test_check_tells_what_is_wrong_with_its_arguments(capsys, checked, own, tmp_
     )
     assert "ELULayer" in message("Layer")
     missing = tmp_path / "no.py"
-    assert message(f"{missing}:A") == f"the file of a layer must be an existing one, not {missing}"
+    assert (
+        message(f"{missing}:A") == f"the file of the layer must be an existing one, not {missing}"
+    )
     for given in (f"{own}:Other", str(own)):
         told = message(given)
         assert told.startswith("the layer must be FILE.py:CLASS, a class of layers, not ")

@@ -2,6 +2,7 @@
 
 - At import, an OpenMP runtime that is loaded with the kernels is told to spin briefly.
 - While a network trains or predicts, BLAS has one thread.
+- An import that fails ends the command with one line.
 - While the command trains with ``--threads``, OpenMP has that number of them in its thread.
 - Memory that results of a mebibyte and more have left is kept for the next ones, up to a bound.
 

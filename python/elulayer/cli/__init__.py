@@ -71,6 +71,7 @@ def _run(arguments: list[str]) -> int:
         MemoryError,
         OSError,
         RuntimeError,
+        TypeError,
         ValueError,
     ) as error:
         tell(f"error: {of_options(str(error))}")

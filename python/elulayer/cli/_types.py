@@ -8,17 +8,21 @@ from argparse import ArgumentTypeError, Namespace
 from itertools import combinations
 from pathlib import Path
 
+_MOST = 10**9
+
 _PICTURES = (".png", ".svg", ".pdf", ".jpg")
 
 
 def positive_integer(text: str) -> int:
-    """Take an integer from 1 on."""
+    """Take an integer from 1 to a billion, which no array outgrows."""
     try:
         value = int(text)
     except ValueError:
         value = 0
     if value < 1:
         raise ArgumentTypeError(f"must be a positive integer, not {text!r}")
+    if value > _MOST:
+        raise ArgumentTypeError(f"must be at most {_MOST}, not {text!r}")
     return value
 
 

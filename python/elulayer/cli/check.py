@@ -64,7 +64,10 @@ def run(args: argparse.Namespace) -> int:
             f"{cls.__name__}({given}) raises {type(error).__name__}: {error}; --args must be "
             "the constructor's arguments"
         ) from error
-    report = check_layer(layer, tuple(args.input_shape))
+    try:
+        report = check_layer(layer, tuple(args.input_shape))
+    except (MemoryError, ValueError) as error:  # NumPy's, of an array that is too large
+        raise ValueError(f"--input-shape must be smaller: {error}") from error
     write(f"{report}\n", sys.stdout)
     return 0 if report else 1
 

@@ -10,7 +10,7 @@ from ..network import load_network
 from ..plots import plot_confusion, plot_misclassified
 from ..plots._figure import save_figure
 from ._data import add_data_arguments, load_data
-from ._layers import add_layer_argument, layer_class
+from ._layers import add_layer_argument, own_layers
 from ._types import path, picture, positive_integer
 
 HELP = "test a saved network, and see which images it gets wrong"
@@ -58,8 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Classify the test images."""
-    network = load_network(args.network, map(layer_class, args.layer))
+    network = load_network(args.network, own_layers(args))
     data = load_data(args)
+    taken, given = network.input_layer.input_shape, data.X_test.shape[1:]
+    if given != taken:
+        raise ValueError(
+            f"--data must hold images of shape {taken}, which {args.network} takes, not {given}"
+        )
     labels = network.classify(data.X_test)
     if args.confusion is not None:
         save_figure(plot_confusion(data.Y_test, labels), args.confusion)

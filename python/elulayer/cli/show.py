@@ -13,7 +13,7 @@ from ..network import Network, load_network
 from ..plots import plot_images
 from ..plots._figure import save_figure
 from ._data import add_data_arguments, load_data
-from ._layers import add_layer_argument, layer_class
+from ._layers import add_layer_argument, own_layers
 from ._types import path, picture, positive_integer
 
 HELP = "show training images with their labels, or what is in a saved network"
@@ -50,22 +50,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the picture (default: images.png)",
     )
     add_layer_argument(parser)
-    parser.set_defaults(data=None)
+    parser.set_defaults(data=None, seed=None)
 
 
 def run(args: argparse.Namespace) -> int:
     """Draw images or print a network."""
     if args.network is not None:
-        for name in ("data", "count", "out"):
+        for name in ("data", "seed", "train_images", "test_images", "count", "out"):
             if getattr(args, name) is not None:
                 raise ValueError(
-                    f"--{name} must be given for images, not for {args.network}, of which the "
-                    "text is printed"
+                    f"--{name.replace('_', '-')} must be given for images, not for "
+                    f"{args.network}, of which the text is printed"
                 )
-        network = load_network(args.network, map(layer_class, args.layer))
+        network = load_network(args.network, own_layers(args))
         write(f"{described(network)}\n", sys.stdout)
         return 0
+    if args.layer:
+        raise ValueError("--layer must be given with a network's file, not for images")
     args.data = "digits" if args.data is None else args.data
+    args.seed = args.seed or 0
     data = load_data(args)
     out = args.out or Path("images.png")
     save_figure(plot_images(data.X_train, data.Y_train, args.count or 20, args.seed), out)

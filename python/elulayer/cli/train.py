@@ -49,6 +49,9 @@ The same seed gives the same numbers to the last bit, on the same machine with t
 number of threads.
 """
 
+_LEAST = 5
+"""Height and width of the smallest image that the network's filters fit into."""
+
 # Options that need a package, and the extra that brings it.
 _PACKAGES = (
     ("save", "safetensors", "train"),
@@ -156,6 +159,12 @@ def _train(args: argparse.Namespace) -> int:
             )
         validation = (X[kept:], Y[kept:])
         X, Y = X[:kept], Y[:kept]
+    height, width = X.shape[2:]
+    if min(height, width) < _LEAST:
+        raise ValueError(
+            f"--data must hold images of at least {_LEAST} x {_LEAST} pixels, not {height} x "
+            f"{width}"
+        )
     functions: list[Callable[[Any], object]] = []
     history = AlphaHistory()
     if args.plot is not None:
@@ -198,6 +207,9 @@ def _checkpoints(args: argparse.Namespace) -> dict[str, Any]:
             if getattr(args, name):
                 raise ValueError(f"--{name.replace('_', '-')} must be given with --checkpoint DIR")
         return {}
+    save: Path | None = args.save
+    if save is not None and save.match(PATTERN) and save.parent.resolve() == folder.resolve():
+        raise ValueError(f"--save must be another file than a checkpoint of {folder}, not {save}")
     folder.mkdir(exist_ok=True)
     if not args.resume and any(folder.glob(PATTERN)):
         raise ValueError(
