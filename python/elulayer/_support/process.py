@@ -35,7 +35,7 @@ def command_tells() -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        name = Path(sys.argv[0]).stem
+        name = Path(next(iter(sys.argv), "")).stem
         if name == "-m":  # until Python has found the module that it is to run
             name = sys.orig_argv[-len(sys.argv)]
         if re.fullmatch(r"(-\w*m)?elulayer", name):
