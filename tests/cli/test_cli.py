@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import types
@@ -48,47 +47,6 @@ def test_options_reach_the_trainer():
     rows = [line for line in result.stdout.splitlines() if re.match(r"\|\s+\d", line)]
     assert [cell.strip() for cell in rows[-1].split("|")[1:3]] == ["2", "8"]
     assert rows[-1].split("|")[6].strip() == "0.0020"
-
-
-@pytest.mark.skipif(el.cpu_info().openmp is None, reason="without OpenMP there is one thread")
-def test_threads(monkeypatch, capsys):
-    """The run has them in this process, and what comes after it has its own again."""
-    seen = []
-
-    def stopped(*args, **kwargs):
-        seen.append(el.cpu_info().threads)
-        raise RuntimeError("seen")
-
-    monkeypatch.setattr(cli.train, "train_network", stopped)
-    before = el.cpu_info().threads
-    for threads in ("1", "3"):
-        assert cli.main([*QUICK, "--threads", threads]) == 1
-    assert seen == [1, 3]
-    assert el.cpu_info().threads == before
-    assert capsys.readouterr().err == "elulayer: error: seen\n" * 2
-
-
-def test_a_run_with_threads_is_one_process_of_the_installed_program(tmp_path):
-    """Files of the working directory are not imported, and no child outlives the command."""
-    for module in ("elulayer", "numpy", "threadpoolctl"):
-        (tmp_path / f"{module}.py").write_text("raise SystemExit('of the working directory')")
-    program = "import sys; from elulayer.cli import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-P"] if sys.version_info >= (3, 11) else [sys.executable, "-I"]
-    process = subprocess.Popen(
-        [*command, "-c", program, *QUICK, "--epochs", "1000", "--threads", "1"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if re.match(r"\|\s+\d", line):
-            break
-    process.terminate()
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGTERM, error
 
 
 def test_a_run_that_diverges_is_one_error():
@@ -345,7 +303,7 @@ def test_resume(capsys, tmp_path):
     message = error(capsys, *QUICK, "--checkpoint", str(folder))
     assert "holds checkpoints of an earlier run: add --resume" in message
     message = error(capsys, *QUICK, "--checkpoint", str(folder), "--resume", "--learn-rate", "0.02")
-    assert re.match("initial_learn_rate must be as in the run of .*, 0.01, not 0.02$", message)
+    assert re.match("--learn-rate must be as in the run of .*, 0.01, not 0.02$", message)
 
 
 def test_checkpoints_by_iteration(capsys, tmp_path):
@@ -556,7 +514,9 @@ def test_check_tells_what_is_wrong_with_its_arguments(capsys, checked, own, tmp_
     )
     assert "ELULayer" in message("Layer")
     missing = tmp_path / "no.py"
-    assert message(f"{missing}:A") == f"the file of a layer must be an existing one, not {missing}"
+    assert (
+        message(f"{missing}:A") == f"the file of the layer must be an existing one, not {missing}"
+    )
     for given in (f"{own}:Other", str(own)):
         told = message(given)
         assert told.startswith("the layer must be FILE.py:CLASS, a class of layers, not ")

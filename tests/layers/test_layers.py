@@ -422,6 +422,12 @@ def test_softmax():
         layer.predict(np.zeros((2, 3, 4)))
 
 
+def test_no_loss_is_plus_zero():
+    one = np.ones((3, 1), np.float32)
+    loss = el.ClassificationLayer().loss(one, one)
+    assert loss == 0 and not np.signbit(loss)
+
+
 def test_classification_gradient():
     rng = np.random.default_rng(51)
     Y = rng.random((4, 5)) + 0.1

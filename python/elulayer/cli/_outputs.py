@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from .._support.whole_files import UnwrittenWarning
+from ._messages import tell
 
 
 class Outputs:
@@ -47,5 +47,5 @@ class Outputs:
     def status(self, otherwise: int = 0) -> int:
         """Print an error for each failure; return the exit status."""
         for failure in self.failures:
-            print(f"elulayer: error: {failure}", file=sys.stderr)
+            tell(f"error: {failure}")
         return 1 if self.failures else otherwise

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import math
 import os
-from argparse import ArgumentTypeError
+from argparse import ArgumentTypeError, Namespace
+from itertools import combinations
 from pathlib import Path
 
 from .._support.paths import user_path
 from .._support.whole_files import require_writable
 
+_MOST = 10**9
+
 _PICTURES = (".png", ".svg", ".pdf", ".jpg")
 
 
 def positive_integer(text: str) -> int:
-    """Take an integer from 1 on."""
+    """Take an integer from 1 to a billion, which no array outgrows."""
     try:
         value = int(text)
     except ValueError:
         value = 0
     if value < 1:
         raise ArgumentTypeError(f"must be a positive integer, not {text!r}")
+    if value > _MOST:
+        raise ArgumentTypeError(f"must be at most {_MOST}, not {text!r}")
     return value
 
 
@@ -57,12 +62,19 @@ def finite(text: str) -> float:
     return value
 
 
+def path(text: str) -> Path:
+    """Take the path of a file or folder."""
+    if not text:
+        raise ArgumentTypeError("must be a path, not ''")
+    return Path(text)
+
+
 def new_file(text: str) -> Path:
     """Take the path of a file that can be written; known before a long run, not after it."""
-    path = user_path(text)
-    if not text or os.path.isdir(path):
+    file = user_path(text)
+    if not text or os.path.isdir(file):
         raise ArgumentTypeError(f"must be a file, not {text!r}")
-    if not os.path.isdir(path.parent):
+    if not os.path.isdir(file.parent):
         raise ArgumentTypeError(f"must be in an existing folder, not {text!r}")
     try:
         require_writable(text)
@@ -75,26 +87,43 @@ def new_file(text: str) -> Path:
 
 def new_folder(text: str) -> Path:
     """Take the path of a folder that is there or can be made."""
-    path = user_path(text)
-    if os.path.exists(path) and not os.path.isdir(path):
+    folder = user_path(text)
+    if os.path.exists(folder) and not os.path.isdir(folder):
         raise ArgumentTypeError(f"must be a folder, not the file {text!r}")
-    if not text or not os.path.isdir(path.parent):
+    if not text or not os.path.isdir(folder.parent):
         raise ArgumentTypeError(f"must be in an existing folder, not {text!r}")
-    return path
+    return folder
 
 
 def picture(text: str) -> Path:
     """Take the path of a picture that can be written."""
-    path = new_file(text)
-    if path.suffix.lower() not in _PICTURES:
+    file = new_file(text)
+    if file.suffix.lower() not in _PICTURES:
         *most, last = _PICTURES
         raise ArgumentTypeError(f"must end with {', '.join(most)} or {last}, not {text!r}")
-    return path
+    return file
 
 
 def network_file(text: str) -> Path:
     """Take the path of a network to be saved."""
-    path = new_file(text)
-    if path.suffix != ".safetensors":
+    file = new_file(text)
+    if file.suffix != ".safetensors":
         raise ArgumentTypeError(f"must end with .safetensors, not {text!r}")
-    return path
+    return file
+
+
+def check_different(args: Namespace) -> None:
+    """Refuse one file for two purposes.
+
+    Raises
+    ------
+    ValueError
+        If two of the arguments that are paths lead to the same file.
+    """
+    paths = [(name, value) for name, value in vars(args).items() if isinstance(value, Path)]
+    for (first, one), (second, other) in combinations(paths, 2):
+        if os.path.realpath(user_path(one)) == os.path.realpath(user_path(other)):
+            names = (
+                "the network" if name == "network" else f"--{name}" for name in (second, first)
+            )
+            raise ValueError("{} must be another file than {}, not {!r}".format(*names, str(other)))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import Any
 
+from .._support.streams import write
 from ._layers import layer_class
 from ._types import positive_integer
 
@@ -62,8 +64,11 @@ def run(args: argparse.Namespace) -> int:
             f"{cls.__name__}({given}) raises {type(error).__name__}: {error}; --args must be "
             "the constructor's arguments"
         ) from error
-    report = check_layer(layer, tuple(args.input_shape))
-    print(report)
+    try:
+        report = check_layer(layer, tuple(args.input_shape))
+    except (MemoryError, ValueError) as error:  # NumPy's, of an array that is too large
+        raise ValueError(f"--input-shape must be smaller: {error}") from error
+    write(f"{report}\n", sys.stdout)
     return 0 if report else 1
 
 

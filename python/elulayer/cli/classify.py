@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import sys
 
+from .._support.streams import write
 from ..network import load_network
 from ..plots import plot_confusion, plot_misclassified
 from ..plots._figure import save_figure
 from ._data import add_data_arguments, load_data
 from ._layers import add_layer_argument, layer_classes
 from ._outputs import Outputs
-from ._types import picture, positive_integer
+from ._types import path, picture, positive_integer
 
 HELP = "test a saved network, and see which images it gets wrong"
 
@@ -32,7 +33,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("network", type=Path, metavar="NETWORK.safetensors", help="a saved network")
+    parser.add_argument("network", type=path, metavar="NETWORK.safetensors", help="a saved network")
     add_data_arguments(parser)
     parser.add_argument(
         "--confusion",
@@ -60,6 +61,11 @@ def run(args: argparse.Namespace) -> int:
     """Classify the test images."""
     network = load_network(args.network, layer_classes(args.layer))
     data = load_data(args)
+    taken, given = network.input_layer.input_shape, data.X_test.shape[1:]
+    if given != taken:
+        raise ValueError(
+            f"--data must hold images of shape {taken}, which {args.network} takes, not {given}"
+        )
     labels = network.classify(data.X_test)
     outputs = Outputs()
     if args.confusion is not None:
@@ -67,5 +73,5 @@ def run(args: argparse.Namespace) -> int:
     if args.wrong is not None:
         figure = plot_misclassified(data.X_test, data.Y_test, labels, args.count)
         outputs.write(save_figure, figure, args.wrong)
-    print(f"Test accuracy: {(labels == data.Y_test).mean():.4f}")
+    write(f"Test accuracy: {(labels == data.Y_test).mean():.4f}\n", sys.stdout)
     return outputs.status()

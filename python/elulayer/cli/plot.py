@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
+from .._support.streams import write
 from ..plots import plot_activations
 from ..plots._figure import save_figure
 from ._types import finite, picture
@@ -45,5 +47,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Draw."""
     save_figure(plot_activations(args.alpha, args.scale), args.out)
-    print(f"Wrote {args.out}")
+    write(f"Wrote {args.out}\n", sys.stdout)
     return 0

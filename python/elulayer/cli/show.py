@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
 
+from .._support.streams import write
 from ..network import Network, load_network
 from ..plots import plot_images
 from ..plots._figure import save_figure
 from ._data import add_data_arguments, load_data
 from ._layers import add_layer_argument, layer_classes
-from ._types import picture, positive_integer
+from ._types import path, picture, positive_integer
 
 HELP = "show training images with their labels, or what is in a saved network"
 
@@ -32,7 +34,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument(
-        "network", nargs="?", type=Path, metavar="NETWORK.safetensors", help="a saved network"
+        "network", nargs="?", type=path, metavar="NETWORK.safetensors", help="a saved network"
     )
     add_data_arguments(parser)
     parser.add_argument(
@@ -48,25 +50,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the picture (default: images.png)",
     )
     add_layer_argument(parser)
-    parser.set_defaults(data=None)
+    parser.set_defaults(data=None, seed=None)
 
 
 def run(args: argparse.Namespace) -> int:
     """Draw images or print a network."""
     if args.network is not None:
-        for name in ("data", "count", "out"):
+        for name in ("data", "seed", "train_images", "test_images", "count", "out"):
             if getattr(args, name) is not None:
                 raise ValueError(
-                    f"--{name} must be given for images, not for {args.network}, of which the "
-                    "text is printed"
+                    f"--{name.replace('_', '-')} must be given for images, not for "
+                    f"{args.network}, of which the text is printed"
                 )
-        print(described(load_network(args.network, layer_classes(args.layer))))
+        network = load_network(args.network, layer_classes(args.layer))
+        write(f"{described(network)}\n", sys.stdout)
         return 0
+    if args.layer:
+        raise ValueError("--layer must be given with a network's file, not for images")
     args.data = "digits" if args.data is None else args.data
+    args.seed = args.seed or 0
     data = load_data(args)
-    path = args.out or Path("images.png")
-    save_figure(plot_images(data.X_train, data.Y_train, args.count or 20, args.seed), path)
-    print(f"Wrote {path}")
+    out = args.out or Path("images.png")
+    save_figure(plot_images(data.X_train, data.Y_train, args.count or 20, args.seed), out)
+    write(f"Wrote {out}\n", sys.stdout)
     return 0
 
 
@@ -86,7 +92,7 @@ def described(network: Network) -> str:
         if "alpha" in layer.learnables:
             lines.append(f"Alphas of layers[{index}], by channel")
             values = np.ravel(layer.alpha)  # type: ignore[attr-defined]
-            alphas = [f"{value:.4f}" for value in values]
+            alphas = [f"{round(float(value), 4) + 0.0:.4f}" for value in values]  # never -0.0
             lines += ["  " + " ".join(alphas[i : i + 10]) for i in range(0, len(alphas), 10)]
     if network.classes is not None:
         lines.append("Classes: " + " ".join(map(str, network.classes)))

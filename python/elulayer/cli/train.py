@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from .._support.streams import write
 from ..network import save_network
 from ..network.models import blog_layers
 from ..plots import AlphaHistory, TrainingProgressFigure, plot_alphas
@@ -20,6 +21,7 @@ from ..training import TrainingOptions, train_network
 from ..training.checkpoint import PATTERN
 from ..training.options import SOLVER_DEFAULTS
 from ._data import add_data_arguments, load_data
+from ._messages import tell
 from ._outputs import Outputs
 from ._types import network_file, new_folder, picture, positive_integer, rate
 
@@ -51,6 +53,9 @@ number of threads.
 Ctrl-C stops the run after its iteration: what was learned is tested and written as at the
 end, with a checkpoint to go on from, and the exit status is 130. A second one ends it at once.
 """
+
+_LEAST = 5
+"""Height and width of the smallest image that the network's filters fit into."""
 
 # Options that need a package, and the extra that brings it.
 _PACKAGES = (
@@ -97,7 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--threads",
         type=positive_integer,
         metavar="N",
-        help="of the kernels and of BLAS (default: what the machine and the environment say)",
+        help="how many to train with (default: what the machine and the environment say)",
     )
     parser.add_argument(
         "--save", type=network_file, metavar="FILE.safetensors", help="save the trained network"
@@ -160,6 +165,12 @@ def _train(args: argparse.Namespace) -> int:
             )
         validation = (X[kept:], Y[kept:])
         X, Y = X[:kept], Y[:kept]
+    height, width = X.shape[2:]
+    if min(height, width) < _LEAST:
+        raise ValueError(
+            f"--data must hold images of at least {_LEAST} x {_LEAST} pixels, not {height} x "
+            f"{width}"
+        )
     functions: list[Callable[[Any], object]] = []
     history = AlphaHistory()
     if args.plot is not None:
@@ -189,17 +200,16 @@ def _train(args: argparse.Namespace) -> int:
         )
     interrupted = record.stopped_by == "interrupt"
     if interrupted:
-        print(
-            f"elulayer: stopped by Ctrl-C after iteration {len(record.iteration)}, with what was "
-            "learned until then",
-            file=sys.stderr,
+        tell(
+            f"stopped by Ctrl-C after iteration {len(record.iteration)}, with what was learned "
+            "until then"
         )
     if args.save is not None:
         outputs.write(save_network, network, args.save)
     if args.alphas is not None:
         outputs.write(save_figure, plot_alphas(history), args.alphas)
     accuracy = (network.classify(data.X_test) == data.Y_test).mean()
-    print(f"Test accuracy: {accuracy:.4f}")
+    write(f"Test accuracy: {accuracy:.4f}\n", sys.stdout)
     # As the shell has it of a command that Ctrl-C ended: what should follow a whole run does not.
     return outputs.status(130 if interrupted else 0)
 

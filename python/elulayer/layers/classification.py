@@ -47,7 +47,7 @@ class ClassificationLayer(Layer):
         """
         Y, T = floats("Y", Y), np.asarray(T)
         clipped = self._clipped(Y, T)
-        return float(-(T * np.log(clipped)).sum(dtype=np.float64) / len(Y))
+        return 0.0 - float((T * np.log(clipped)).sum(dtype=np.float64)) / len(Y)  # never -0.0
 
     def backward_loss(self, Y: FloatArray, T: FloatArray) -> FloatArray:
         """Compute the loss's derivative with respect to `Y`: -T / (Y * N)."""

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from .._support.streams import is_terminal, write
+
 
 class Bar:
     """A progress bar on a terminal, with images per second and the time left; else nothing.
@@ -23,7 +25,7 @@ class Bar:
 
     def __init__(self, shown: bool, total: int | None, done: int = 0) -> None:
         self._bar: Any = None
-        if shown and sys.stderr.isatty():
+        if shown and is_terminal(sys.stderr):
             with contextlib.suppress(ImportError):
                 from tqdm.auto import tqdm
 
@@ -39,11 +41,11 @@ class Bar:
 
     def print(self, text: str) -> None:
         """Print a line above the bar."""
-        if self._bar is None:
-            print(text, flush=True)
-        else:
-            self._bar.write(text, file=sys.stdout)
-            sys.stdout.flush()
+        meanwhile = (
+            contextlib.nullcontext() if self._bar is None else self._bar.external_write_mode()
+        )
+        with meanwhile:
+            write(f"{text}\n", sys.stdout)
 
     def close(self) -> None:
         """Take the bar away."""

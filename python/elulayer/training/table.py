@@ -53,5 +53,5 @@ class Table:
 def _fixed(value: float, digits: int) -> str:
     if math.isnan(value):
         return " " * 12
-    text = f"{value:12.{digits}f}"
+    text = f"{round(value, digits) + 0.0:12.{digits}f}"  # never -0.0
     return text if len(text) == 12 else f"{value:12.4e}"

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import math
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._support.process import cached_memory, first_interrupt, one_blas_thread
+from .._support.streams import write
 from .._support.typing import FloatArray
 from .._support.whole_files import UnwrittenWarning
 from ..layers import Layer
@@ -166,10 +168,10 @@ class _Trainer:
         """Run to the end; give the network its final values."""
         table = Table(self.validation is not None)
         if self.options.verbose:
-            print("Training on single CPU.")
+            write("Training on single CPU.\n", sys.stdout)
             if self.network.input_layer.normalization != "none":
-                print("Initializing image normalization.")
-            print(table.header, flush=True)
+                write("Initializing image normalization.\n", sys.stdout)
+            write(f"{table.header}\n", sys.stdout)
         # Overflow on the way to a loss that is not finite is told once, by the check of the loss.
         with (
             np.errstate(over="ignore", invalid="ignore"),
@@ -191,7 +193,7 @@ class _Trainer:
                     )
                 )
         if self.options.verbose:
-            print(table.rule, flush=True)
+            write(f"{table.rule}\n", sys.stdout)
         return self.run.record.build("interrupt" if interrupted() else stopped_by)
 
     def _loop(self, table: Table, shown: Bar, interrupted: Callable[[], bool]) -> str:
