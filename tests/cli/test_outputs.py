@@ -204,7 +204,7 @@ def test_resumed_runs_may_be_tested_on_other_images(capsys):
     resumed, whole = capsys.readouterr().out.splitlines()[1:]
     assert resumed == whole
     assert cli.main([*QUICK, *folder, "--epochs", "2", "--train-images", "200"]) == 1
-    assert "data must be as in the run of" in capsys.readouterr().err
+    assert "--validation-images) must be as in the run of" in capsys.readouterr().err
 
 
 def test_a_second_ctrl_c_ends_the_command(tmp_path):

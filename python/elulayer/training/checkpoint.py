@@ -179,12 +179,8 @@ def restore_checkpoint(
 
 
 def _check_classes(then: list[Setting], now: list[Setting], path: Path) -> None:
-    """Check that layers are of the classes of the run before.
-
-    Checkpoints of earlier versions do not say whose a class is: those of now are taken for theirs.
-    """
+    """Check that layers are of the classes of the run before."""
     for index, (old, new) in enumerate(zip(then, now, strict=False)):
-        old.setdefault("custom", new["custom"])
         before, given = (layer["custom"] or f"elulayer.{layer['class']}" for layer in (old, new))
         if before != given:
             raise ValueError(
