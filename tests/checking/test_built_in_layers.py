@@ -88,7 +88,7 @@ def test_every_layer_and_every_option_is_tried():
     assert {cls.__name__ for cls, *_ in VARIANTS} == set(builtin.__all__) - {"Layer"}
     for cls, variants, needed, _ in VARIANTS:
         tried = {*needed, *(name for options in variants for name in options)}
-        parameters = inspect.signature(cls.__init__).parameters  # of the class: `__new__`, in 3.10
+        parameters = inspect.signature(cls.__init__).parameters  # of the class, `__new__` in 3.10
         assert {*parameters} - {"self", "name", "rng"} == tried, cls
 
 

@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 import elulayer as el
 from shared.small_network import SHAPE, LeakyReLU, blobs, options, same, small_layers, values
@@ -128,7 +129,9 @@ def test_memory_does_not_grow():
     layers.insert(1, Watching())
     tracemalloc.start()
     try:
-        el.train_network(X, Y, layers, options(max_epochs=40))
+        # On a busy machine requests wait for the pool's threads, a few kilobytes each.
+        with threadpool_limits(1):
+            el.train_network(X, Y, layers, options(max_epochs=40))
     finally:
         tracemalloc.stop()
     assert len(seen) == 400
