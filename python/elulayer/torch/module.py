@@ -1,0 +1,85 @@
+"""The unit as a module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .._support.checks import integer
+from .functional import elu
+
+
+class ELU(torch.nn.Module):
+    """Exponential linear unit with one learnable alpha per channel.
+
+    Parameters
+    ----------
+    num_channels : int
+        The size of the input's dimension `dim`.
+    alpha : float or Tensor of shape (num_channels,), or () where it is shared
+        First values; of 1, the default, it computes what `torch.nn.ELU` does.
+    learnable : bool
+        Whether alpha requires a gradient.
+    shared : bool
+        Whether all channels share one alpha.
+    dim : int
+        The dimension of the channels.
+    device, dtype
+        Of alpha. The input's dtype, or float32 for inputs of 16 bits; narrower ones are converted.
+
+    Attributes
+    ----------
+    alpha : torch.nn.Parameter of shape (num_channels,), or () where it is shared
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `num_channels` is not a positive integer, or `alpha` does not fit it.
+
+    Examples
+    --------
+    >>> from elulayer.torch import ELU
+    >>> ELU(20)
+    ELU(20)
+    """
+
+    def __init__(
+        self,
+        num_channels: int,
+        *,
+        alpha: Tensor | float = 1.0,
+        learnable: bool = True,
+        shared: bool = False,
+        dim: int = 1,
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.num_channels = integer("num_channels", num_channels)
+        self.shared = shared
+        self.dim = dim
+        shape = () if shared else (self.num_channels,)
+        given = torch.as_tensor(alpha)
+        if given.shape not in ((), shape):
+            raise ValueError(f"alpha must have shape {shape} or (), not {tuple(given.shape)}")
+        values = torch.empty(shape, device=device, dtype=dtype)
+        with torch.no_grad():
+            values.copy_(given)
+        self.alpha = torch.nn.Parameter(values, requires_grad=learnable)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute :func:`elulayer.torch.elu`."""
+        return elu(x, self.alpha, dim=self.dim)
+
+    def extra_repr(self) -> str:
+        """Return what `repr` shows: the arguments that are not the defaults."""
+        shown = [str(self.num_channels)]
+        if not self.alpha.requires_grad:
+            shown.append("learnable=False")
+        if self.shared:
+            shown.append("shared=True")
+        if self.dim != 1:
+            shown.append(f"dim={self.dim}")
+        return ", ".join(shown)
