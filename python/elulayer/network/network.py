@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from ..layers.contract import (
 )
 from .images import Images
 from .labels import label_array, plain_strings
+from .states import load_state_dict, state_dict
 
 Tape = list[tuple[FloatArray, FloatArray, Any]]
 """For each layer its X, its Z and its memory."""
@@ -116,6 +117,43 @@ class Network:
         """Width of the output; 0 before `initialize`."""
         shape = self._shapes[-1]
         return 0 if shape is None else shape[0]
+
+    def state_dict(self) -> dict[str, AnyArray]:
+        """Return copies of the values under the names of PyTorch's modules.
+
+        A layer's values have keys such as ``"conv1.weight"``, of its name, or of its position where
+        it has none. The weights and bias of a convolution or a fully connected layer are ``weight``
+        and ``bias``; batch normalization's scale, offset, mean and variance ``weight``, ``bias``,
+        ``running_mean`` and ``running_var``, with ``num_batches_tracked`` beside them; a PReLU's
+        slope is ``weight``. Others have their own names: ``alpha``.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Shapes are those of PyTorch; `elulayer.torch.from_network` makes the model.
+
+        Raises
+        ------
+        ValueError
+            If two layers have one name.
+        """
+        return state_dict(self.layers)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Set the values from arrays, or tensors in host memory, under `state_dict`'s keys.
+
+        ``num_batches_tracked`` is not looked at. Either all values are set or none.
+
+        Parameters
+        ----------
+        state : mapping of str to array-like
+
+        Raises
+        ------
+        ValueError
+            If a key is missing or unknown, or a value has another shape.
+        """
+        load_state_dict(self.layers, state)
 
     def predict(self, X: npt.ArrayLike, batch_size: int = 128) -> FloatArray:
         """Compute the probabilities of the classes.

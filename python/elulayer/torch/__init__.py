@@ -21,5 +21,6 @@ except ModuleNotFoundError as error:
 from .conversion import convert
 from .functional import elu
 from .module import ELU
+from .translation import from_network
 
-__all__ = ["ELU", "convert", "elu"]
+__all__ = ["ELU", "convert", "elu", "from_network"]

@@ -1,0 +1,102 @@
+"""A network's values by the names that PyTorch's modules give them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._support.checks import as_array
+from .._support.typing import AnyArray
+from ..layers import (
+    BatchNormalizationLayer,
+    Convolution2DLayer,
+    FullyConnectedLayer,
+    Layer,
+    PReLULayer,
+)
+from ..layers.contract import label
+
+_NAMES: dict[type[Layer], dict[str, str]] = {
+    Convolution2DLayer: {"weights": "weight"},
+    FullyConnectedLayer: {"weights": "weight"},
+    BatchNormalizationLayer: {
+        "scale": "weight",
+        "offset": "bias",
+        "mean": "running_mean",
+        "variance": "running_var",
+    },
+    PReLULayer: {"slope": "weight"},
+}
+"""What a layer calls its values, and PyTorch's module; others have one name."""
+
+_COUNT = "num_batches_tracked"
+"""Of batch normalization's module; nothing here depends on it."""
+
+
+def state_dict(layers: Sequence[Layer]) -> dict[str, AnyArray]:
+    """Return copies of the values; see `Network.state_dict`."""
+    state: dict[str, AnyArray] = {}
+    for key, (layer, name) in _places(layers).items():
+        state[key] = np.array(getattr(layer, name))
+        if key.endswith(".running_var"):
+            state[key.replace("running_var", _COUNT)] = np.array(0)
+    return state
+
+
+def load_state_dict(layers: Sequence[Layer], state: Mapping[str, Any]) -> None:
+    """Give layers values; see `Network.load_state_dict`."""
+    places = _places(layers)
+    given = {key for key in state if key.rpartition(".")[2] != _COUNT}
+    if given != places.keys():
+        missing, unknown = sorted(places.keys() - given), sorted(given - places.keys())
+        raise ValueError(
+            "state must have the keys of the network's own state_dict; "
+            + "; ".join(
+                f"{what} {', '.join(keys)}"
+                for what, keys in (("it lacks", missing), ("it has beside them", unknown))
+                if keys
+            )
+        )
+    arrays = {}
+    for key, (layer, name) in places.items():
+        old = np.asarray(getattr(layer, name))
+        new = as_array(f"state[{key!r}]", state[key])
+        if new.shape != old.shape or new.dtype.kind != "f":
+            raise ValueError(
+                f"state[{key!r}] must hold floats of shape {old.shape}, not {new.dtype} of shape "
+                f"{new.shape}"
+            )
+        arrays[key] = new.astype(old.dtype)
+    for key, (layer, name) in places.items():
+        setattr(layer, name, arrays[key])
+
+
+def prefixes(layers: Sequence[Layer]) -> list[str]:
+    """Return what the keys of each layer begin with: its name, or its position.
+
+    Raises
+    ------
+    ValueError
+        If two layers would have the same.
+    """
+    found: dict[str, int] = {}
+    for index, layer in enumerate(layers):
+        prefix = layer.name or str(index)
+        other = found.setdefault(prefix, index)
+        if other != index:
+            raise ValueError(
+                f"{label(index, layer)} must have another name than layers[{other}], to tell their "
+                f"values apart: both are {prefix!r}"
+            )
+    return list(found)
+
+
+def _places(layers: Sequence[Layer]) -> dict[str, tuple[Layer, str]]:
+    """Return the layer, and its attribute, of each key."""
+    return {
+        f"{prefix}.{_NAMES.get(type(layer), {}).get(name, name)}": (layer, name)
+        for prefix, layer in zip(prefixes(layers), layers, strict=True)
+        for name in (*layer.learnables, *layer.state)
+    }
