@@ -19,9 +19,11 @@ LAYOUTS = {
     "transposed": lambda x: x.transpose(2, 3).contiguous().transpose(2, 3),
     "steps": lambda x: torch.stack([x, x], -1)[..., 0],
     "expanded": lambda x: x[:1].expand(x.shape),
-    "negative view": lambda x: torch.complex(x.float(), -x.float()).conj().imag.to(x.dtype)
-    if x.dtype != torch.float32
-    else torch.complex(x, -x).conj().imag,
+    "negative view": lambda x: (
+        torch.complex(x.float(), -x.float()).conj().imag.to(x.dtype)
+        if x.dtype != torch.float32
+        else torch.complex(x, -x).conj().imag
+    ),
     "empty": lambda x: x[:0],
 }
 

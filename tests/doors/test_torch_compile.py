@@ -70,9 +70,7 @@ def test_errors_are_the_eager_ones():
 def test_export():
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), ELU(8)).eval()
     batch = torch.export.Dim("batch")
-    program = torch.export.export(
-        model, (torch.zeros(2, 3, 9, 9),), dynamic_shapes=({0: batch},)
-    )
+    program = torch.export.export(model, (torch.zeros(2, 3, 9, 9),), dynamic_shapes=({0: batch},))
     assert "elulayer.elu.default" in str(program.graph)
     x = torch.randn(5, 3, 9, 9)
     assert torch.equal(program.module()(x), model(x))

@@ -19,8 +19,9 @@ LAYOUTS = {
 
 
 @pytest.fixture(autouse=True)
-def seeded():
+def fresh():
     torch.manual_seed(0)
+    torch.compiler.reset()
 
 
 def inputs(dtype=torch.float64, layout=lambda x: x, shared=False):
@@ -120,9 +121,11 @@ TRANSFORMS = {
     ),
     "vjp": lambda f: lambda x: torch.func.vjp(f, x)[1](torch.ones_like(x))[0],
     "jvp": lambda f: lambda x: torch.func.jvp(f, (x,), (torch.ones_like(x),))[1],
-    "jvp grad": lambda f: lambda x: torch.func.jvp(
-        torch.func.grad(lambda x: f(x).pow(3).sum()), (x,), (torch.ones_like(x),)
-    )[1],
+    "jvp grad": lambda f: (
+        lambda x: torch.func.jvp(
+            torch.func.grad(lambda x: f(x).pow(3).sum()), (x,), (torch.ones_like(x),)
+        )[1]
+    ),
     "jacrev": torch.func.jacrev,
     "jacfwd": torch.func.jacfwd,
     "hessian": lambda f: torch.func.hessian(lambda x: f(x).pow(3).sum()),

@@ -57,7 +57,12 @@ def test_options():
         ((0,), {}, ValueError, "num_channels must be at least 1, not 0"),
         ((2.5,), {}, TypeError, "num_channels must be an integer, not 2.5"),
         ((3,), {"alpha": torch.ones(4)}, ValueError, r"alpha must have shape \(3,\) or \(\)"),
-        ((3,), {"alpha": torch.ones(3), "shared": True}, ValueError, r"shape \(\) or \(\), not \(3,\)"),
+        (
+            (3,),
+            {"alpha": torch.ones(3), "shared": True},
+            ValueError,
+            r"shape \(\), not \(3,\)",
+        ),
     ],
 )
 def test_what_does_not_fit(arguments, options, error, message):

@@ -5,7 +5,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the optional package torch is not installed")
 pytest.importorskip("expecttest", reason="PyTorch's samples need the package expecttest")
 
-import torch.nn.functional as F  # noqa: E402
+import torch.nn.functional as F  # noqa: E402, N812
 from torch.testing._internal.common_methods_invocations import op_db  # noqa: E402
 
 from elulayer.torch import elu  # noqa: E402

@@ -30,7 +30,7 @@ def same_labels(network, model, X):
         found = model(torch.from_numpy(X)).numpy()
     np.testing.assert_allclose(found, expected, atol=1e-5)
     np.testing.assert_array_equal(found.argmax(1), expected.argmax(1))
-    return network.classify(X)
+    return expected.argmax(1)
 
 
 def test_a_model_by_hand(network, digits):

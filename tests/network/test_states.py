@@ -65,7 +65,7 @@ def test_what_does_not_fit_changes_nothing(network):
         ({**state, last: np.ones(99)}, rf"state\['{last}'\] must hold floats of shape"),
         ({**state, last: state[last].astype(int)}, "must hold floats of shape .* not int64"),
     ):
-        changed = {key: value + 1 if value is state[first] else value for key, value in wrong.items()}
+        changed = {key: value + (value is state[first]) for key, value in wrong.items()}
         with pytest.raises(ValueError, match=message):
             network.load_state_dict(changed)
     for key, value in network.state_dict().items():

@@ -17,7 +17,7 @@ FLOORS = [
     {"arrays", "data"},
     {"layers"},
     {"network"},
-    {"plots", "checking"},
+    {"plots", "checking", "torch"},
     {"training"},
     {"cli"},
     {"", "__main__"},

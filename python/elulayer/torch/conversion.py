@@ -55,7 +55,9 @@ def convert(
     ELU(8)
     """
     kinds = (nn.ELU, nn.PReLU) if prelu else (nn.ELU,)
-    units = {unit: name for name, unit in module.named_modules() if isinstance(unit, kinds)}
+    units: dict[nn.Module, str] = {
+        unit: name for name, unit in module.named_modules() if isinstance(unit, kinds)
+    }
     if not units:
         raise ValueError(
             "module must hold torch.nn.ELU" + " or torch.nn.PReLU" * prelu + ", not none of them"
@@ -100,7 +102,7 @@ def _inputs(
 
 def _learnable(unit: nn.Module, x: Tensor, dim: int, learnable: bool) -> ELU:
     """Return the unit that takes the place of another, whose input is like x."""
-    alpha = unit.weight if isinstance(unit, nn.PReLU) else unit.alpha
+    alpha: Any = unit.alpha if isinstance(unit, nn.ELU) else unit.weight
     if isinstance(alpha, Tensor) and alpha.numel() == 1:
         alpha = alpha.reshape(())
     return ELU(

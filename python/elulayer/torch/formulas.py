@@ -55,7 +55,7 @@ def elu_triple_backward(
     alpha: Tensor,
     dim: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Differentiate sum(p dg) + sum(q dx) + sum(r dalpha) of the above by v, w, grad, x and alpha."""
+    """Differentiate sum(p dg) + sum(q dx) + sum(r dalpha) of it by v, w, grad, x and alpha."""
     p_, q_, v_, g = _wide(p), _wide(q), _wide(v), _wide(grad)
     a, w_, r_ = (_beside(vector, x, dim) for vector in (alpha, w, r))
     E, e, s = _factors(x, a)

@@ -99,8 +99,7 @@ def _alpha(alpha: Tensor | float, x: Tensor) -> Tensor:
         return alpha
     if not alpha.is_floating_point() or torch.promote_types(alpha.dtype, dtype) != dtype:
         raise TypeError(
-            f"alpha must be of {dtype} for x of {x.dtype}, not {alpha.dtype}: "
-            f"alpha.to({dtype})"
+            f"alpha must be of {dtype} for x of {x.dtype}, not {alpha.dtype}: alpha.to({dtype})"
         )
     return alpha.to(dtype)
 

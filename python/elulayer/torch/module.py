@@ -63,7 +63,8 @@ class ELU(torch.nn.Module):
         shape = () if shared else (self.num_channels,)
         given = torch.as_tensor(alpha)
         if given.shape not in ((), shape):
-            raise ValueError(f"alpha must have shape {shape} or (), not {tuple(given.shape)}")
+            allowed = "()" if shared else f"{shape} or ()"
+            raise ValueError(f"alpha must have shape {allowed}, not {tuple(given.shape)}")
         values = torch.empty(shape, device=device, dtype=dtype)
         with torch.no_grad():
             values.copy_(given)

@@ -123,11 +123,12 @@ def _elu_backward_gradient(ctx: Any, v: Tensor, w: Tensor) -> Any:
 
 
 def _elu_double_backward_gradient(ctx: Any, p: Tensor, q: Tensor, r: Tensor) -> Any:
-    return (*formulas.elu_triple_backward(p, q, r, *ctx.saved_tensors, ctx.dim), None)
+    v, w, grad, x, alpha = ctx.saved_tensors
+    return (*formulas.elu_triple_backward(p, q, r, v, w, grad, x, alpha, ctx.dim), None)
 
 
 def needs_formula(*tensors: Tensor) -> bool:
-    """Whether what differentiates or maps is more than reverse mode, which is all that these know."""
+    """Whether there is more to do than reverse mode, all that the operators know."""
     return torch._C._are_functorch_transforms_active() or (
         forward_ad._current_level >= 0
         and any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors)
@@ -174,4 +175,5 @@ class Elu(torch.autograd.Function):
         """Compute the gradients."""
         if torch.is_grad_enabled():
             return _elu_gradient(ctx, grad)
-        return (*elu_backward(grad, *ctx.saved_tensors, ctx.dim), None)
+        x, alpha = ctx.saved_tensors
+        return (*elu_backward(grad, x, alpha, ctx.dim), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -91,7 +92,7 @@ def _module(index: int, layer: Any, flat: bool) -> nn.Module:
             return ZeroCenter(layer.input_shape)
         case layers.Convolution2DLayer():
             return nn.Conv2d(
-                layer.weights.shape[1],
+                np.asarray(layer.weights).shape[1],
                 layer.num_filters,
                 layer.filter_size,
                 stride=layer.stride,
@@ -99,7 +100,7 @@ def _module(index: int, layer: Any, flat: bool) -> nn.Module:
             )
         case layers.BatchNormalizationLayer():
             kind = nn.BatchNorm1d if flat else nn.BatchNorm2d
-            return kind(len(layer.scale), eps=layer.epsilon, momentum=layer.mean_decay)
+            return kind(np.asarray(layer.scale).size, eps=layer.epsilon, momentum=layer.mean_decay)
         case layers.ELULayer():
             return ELU(layer.num_channels, learnable=layer.learnable, shared=layer.shared)
         case layers.ReLULayer():
@@ -117,7 +118,7 @@ def _module(index: int, layer: Any, flat: bool) -> nn.Module:
                 ceil_mode=layer.ceil_mode,
             )
         case layers.FullyConnectedLayer():
-            return nn.Linear(layer.weights.shape[1], layer.num_outputs)
+            return nn.Linear(np.asarray(layer.weights).shape[1], layer.num_outputs)
         case layers.SoftmaxLayer():
             return nn.Softmax(dim=1)
     raise TypeError(f"{label(index, layer)} must be of one of elulayer's own classes")
