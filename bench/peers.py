@@ -264,6 +264,23 @@ class TorchCompile(Torch):
 
 
 @peer
+class ElulayerTorch(Torch):
+    """The package's operator for torch; gradients by autograd."""
+
+    key = "elulayer-torch"
+    name = "elulayer.torch"
+
+    def compile(self, function):
+        from elulayer.torch import elu
+
+        return lambda x, alpha: elu(x, alpha, dim=self.axis)
+
+    def prepare(self, x, grad, alpha, axis):
+        self.axis = axis
+        super().prepare(x, grad, alpha, axis)
+
+
+@peer
 class TorchELU(TorchPeer):
     """torch's own ELU."""
 

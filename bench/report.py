@@ -146,16 +146,22 @@ def left_out(reasons):
 
 
 def overhead_tables(measured):
-    """One table: a call on an array so small that the call is what takes the time."""
-    rows = []
-    for key, peer in measured["peers"].items():
-        record = peer["tasks"]["forward"]
-        low, high = (q / 1e3 for q in record["quartiles_ns"])
-        microseconds = f"{record['median_ns'] / 1e3:.2f} ({low:.2f} to {high:.2f})"
-        rows.append([row_name(key), relative(measured, key, "forward"), microseconds])
-    title = f"## The whole call on {measured['workload']['title']}\n"
-    header = ["", "time, elulayer = 1", "microseconds (quartiles)"]
-    return ["\n".join([title, table(header, rows), left_out(measured["left_out"])]).rstrip() + "\n"]
+    """Make a table for each task: of calls on an array so small that the call takes the time."""
+    tables = []
+    for task in measured["workload"]["tasks"]:
+        rows = []
+        for key, peer in measured["peers"].items():
+            if task in peer["tasks"]:
+                record = peer["tasks"][task]
+                low, high = (q / 1e3 for q in record["quartiles_ns"])
+                microseconds = f"{record['median_ns'] / 1e3:.2f} ({low:.2f} to {high:.2f})"
+                rows.append([row_name(key), relative(measured, key, task), microseconds])
+        what = "call" if task == "forward" else "calls, forward and backward,"
+        title = f"## The whole {what} on {measured['workload']['title']}\n"
+        header = ["", "time, elulayer = 1", "microseconds (quartiles)"]
+        found = [title, table(header, rows), left_out(measured["left_out"])]
+        tables.append("\n".join(found).rstrip() + "\n")
+    return tables
 
 
 def sweep_table(sweep):

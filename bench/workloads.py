@@ -14,6 +14,7 @@ COPIES = ("copy-numpy", "copy-torch", "copy-numba")
 PER_CHANNEL = (
     "elulayer",
     "elulayer-out",
+    "elulayer-torch",
     "numpy",
     "torch",
     "torch-compile",
@@ -24,7 +25,15 @@ PER_CHANNEL = (
 ONE_ALPHA = ("torch-elu", "onnxruntime")
 SWEPT = ("elulayer", "elulayer-out", "numpy", "torch-compile", "jax", "torch-elu")
 QUICK = ("elulayer", "elulayer-out", "numpy", "copy-numpy")
-OVERHEAD = ("elulayer", "elulayer-out", "numpy-maximum", "torch-elu", "empty-call")
+OVERHEAD = (
+    "elulayer",
+    "elulayer-out",
+    "elulayer-torch",
+    "numpy-maximum",
+    "torch",
+    "torch-elu",
+    "empty-call",
+)
 
 # Arrays that are read or written once: x and Z; then grad, x and dX for the gradients.
 ARRAYS_MOVED = {"forward": 2, "forward_backward": 5}
@@ -84,7 +93,7 @@ def workloads():
         Workload("arrays", channels_last, axis=-1, peers=PER_CHANNEL + COPIES),
         Workload("arrays", shape, "float64", peers=PER_CHANNEL + COPIES),
         Workload("arrays", (8192, 1024), peers=PER_CHANNEL + COPIES),
-        Workload("overhead", (1, 20, 4, 4), tasks=("forward",), peers=OVERHEAD),
+        Workload("overhead", (1, 20, 4, 4), peers=OVERHEAD),
         *sweep(range(10, 26), SWEPT + COPIES),
     ]
 
@@ -96,7 +105,7 @@ def quick_workloads():
         Workload("arrays", shape),
         Workload("arrays", channels_last, axis=-1, peers=QUICK),
         Workload("arrays", shape, "float64", peers=QUICK),
-        Workload("overhead", (1, 20, 4, 4), tasks=("forward",), peers=OVERHEAD),
+        Workload("overhead", (1, 20, 4, 4), peers=OVERHEAD),
         *sweep((10, 14), QUICK),
     ]
 
