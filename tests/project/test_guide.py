@@ -1,37 +1,20 @@
 """The guide's code runs in its order, and prints what the guide shows."""
 
-import re
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 import elulayer as el
+from shared import documents
 
-GUIDE = Path(__file__).parents[2] / "docs" / "define-your-own-layer.md"
+GUIDE = documents.DOCS / "define-your-own-layer.md"
 
 pytestmark = pytest.mark.skipif(not GUIDE.exists(), reason="the guide is not beside the tests")
 
-# A block of code, and the output that the guide shows after it.
-BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE)
 
-
-def test_guide(tmp_path, monkeypatch, capsys):
+def test_guide(tmp_path, monkeypatch):
     pytest.importorskip("safetensors")
     monkeypatch.chdir(tmp_path)
-    text = GUIDE.read_text()
-    blocks = list(BLOCK.finditer(text))
-    assert len(blocks) == text.count("```python") >= 12
-    shown = [block[2] for block in blocks if block[2] is not None]
-    assert len(shown) == text.count("```text") >= 6
-    names = {"__name__": "guide"}
-    for block in blocks:
-        # Empty lines before it, so that tracebacks have the guide's line numbers.
-        lines = "\n" * (text.count("\n", 0, block.start()) + 1)
-        exec(compile(lines + block[1], str(GUIDE), "exec"), names)
-        printed = capsys.readouterr().out
-        if block[2] is not None:
-            assert printed == block[2]
+    names = documents.run(GUIDE)
 
     # What the guide says about what it does not show.
     assert names["accuracy"] > 0.8
@@ -43,7 +26,7 @@ def test_guide(tmp_path, monkeypatch, capsys):
 
 def test_the_guides_mistake_cannot_be_seen_in_the_accuracy():
     """The layer as the guide first has it learns to classify all the same."""
-    blocks = BLOCK.findall(GUIDE.read_text())
+    blocks = documents.BLOCK.findall(GUIDE.read_text())
     names = {}
     for code, _ in blocks[:2]:
         exec(code, names)

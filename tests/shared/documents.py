@@ -1,0 +1,29 @@
+"""Documents whose code runs in its order, and prints what they show."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+# A block of code, and the output that the document shows after it.
+BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE)
+
+
+def run(document):
+    """Run its blocks; return the names that they leave."""
+    text = document.read_text()
+    blocks = list(BLOCK.finditer(text))
+    assert len(blocks) == text.count("```python") > 0
+    assert sum(block[2] is not None for block in blocks) == text.count("```text") > 0
+    names = {"__name__": document.stem}
+    for block in blocks:
+        # Empty lines before it, so that tracebacks have the document's line numbers.
+        lines = "\n" * (text.count("\n", 0, block.start()) + 1)
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(lines + block[1], str(document), "exec"), names)
+        if block[2] is not None:
+            assert printed.getvalue() == block[2]
+    return names
