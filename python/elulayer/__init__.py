@@ -49,6 +49,7 @@ from .layers import (
     SoftmaxLayer,
 )
 from .network import Network, analyze_network, load_network, models, save_network
+from .onnx import export_onnx
 from .training import TrainingOptions, TrainingProgress, TrainingRecord, train_network
 
 limit_cache()
@@ -86,6 +87,7 @@ __all__ = [
     "elu_double_backward",
     "elu_with_memory",
     "empty_cache",
+    "export_onnx",
     "load_network",
     "models",
     "plots",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import elulayer as el
+from shared.all_layers import Own, every_layer, images, network_of
 
 torch = pytest.importorskip("torch", reason="the optional package torch is not installed")
 
@@ -80,46 +81,12 @@ def test_from_network_and_back(network, digits):
     assert not np.array_equal(back.layers[3].alpha, network.layers[3].alpha)
 
 
-def every_layer():
-    return [
-        el.ImageInputLayer((2, 13, 11)),
-        el.Convolution2DLayer((3, 2), 4, stride=2, padding=1, name="conv"),
-        el.PReLULayer(4, slope=0.3),
-        el.MaxPooling2DLayer(2, padding=1, ceil_mode=True),
-        el.LeakyReLULayer(0.2),
-        el.AveragePooling2DLayer((2, 3), stride=2, ceil_mode=True),
-        el.ELULayer(4, alpha=0.5, learnable=False),
-        el.FullyConnectedLayer(6),
-        el.BatchNormalizationLayer(1e-3),
-        el.ELULayer(6, alpha=-0.5, shared=True),
-        el.FullyConnectedLayer(5),
-        el.ReLULayer(),
-        el.SoftmaxLayer(),
-        el.ClassificationLayer(),
-    ]
-
-
 def test_every_layer_has_its_module():
-    network = el.Network(every_layer())
-    network.initialize(0)
-    rng = np.random.default_rng(0)
-    for layer in network.layers:
-        for name in (*layer.learnables, *layer.state):
-            shape = getattr(layer, name).shape
-            new = rng.uniform(0.5, 1.5, shape) if name == "variance" else rng.normal(0, 0.5, shape)
-            setattr(layer, name, new.astype(np.float32))
-    X = rng.normal(size=(7, 2, 13, 11)).astype(np.float32)
-    same_labels(network, from_network(network), X)
+    network = network_of(every_layer())
+    same_labels(network, from_network(network), images(7))
 
 
 def test_what_has_no_module_is_refused():
-    class Own(el.Layer):
-        def predict(self, X):
-            return X
-
-        def backward(self, X, Z, dLdZ, memory):
-            return dLdZ
-
     layers = every_layer()
     layers.insert(2, Own())
     network = el.Network(layers)

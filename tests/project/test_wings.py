@@ -17,7 +17,7 @@ FLOORS = [
     {"arrays", "data"},
     {"layers"},
     {"network"},
-    {"plots", "checking", "torch"},
+    {"plots", "checking", "torch", "onnx"},
     {"training"},
     {"cli"},
     {"", "__main__"},

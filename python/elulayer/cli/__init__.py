@@ -12,7 +12,7 @@ from typing import Any
 
 from .._core import __version__
 from .._support.streams import write
-from . import check, classify, plot, show, train
+from . import check, classify, export, plot, show, train
 from ._messages import of_options, tell
 from ._types import check_different
 
@@ -25,6 +25,7 @@ COMMANDS: dict[str, ModuleType] = {
     "show": show,
     "classify": classify,
     "check": check,
+    "export": export,
 }
 
 

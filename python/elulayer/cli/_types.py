@@ -112,6 +112,14 @@ def network_file(text: str) -> Path:
     return file
 
 
+def onnx_file(text: str) -> Path:
+    """Take the path of an ONNX model to be written."""
+    file = new_file(text)
+    if file.suffix != ".onnx":
+        raise ArgumentTypeError(f"must end with .onnx, not {text!r}")
+    return file
+
+
 def check_different(args: Namespace) -> None:
     """Refuse one file for two purposes.
 

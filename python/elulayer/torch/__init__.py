@@ -21,6 +21,7 @@ except ModuleNotFoundError as error:
 from .conversion import convert
 from .functional import elu
 from .module import ELU
+from .onnx import onnx_translation_table
 from .translation import from_network
 
-__all__ = ["ELU", "convert", "elu", "from_network"]
+__all__ = ["ELU", "convert", "elu", "from_network", "onnx_translation_table"]
