@@ -1,7 +1,7 @@
 """Work on a batch's images on threads, and BLAS kept to one thread."""
 
-import functools
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -72,14 +72,14 @@ def test_errors_come_through_when_all_have_stopped(monkeypatch, where):
 
 
 def test_where_no_thread_can_be_started_the_calling_one_does_all(three_threads, monkeypatch):
-    def refuse(thread):
+    def refuse(function, arguments):
         raise RuntimeError("can't start new thread")
 
     done = []
-    parallel._pool.cache_clear()
+    parallel._crew.cache_clear()
     with process.one_blas_thread():
         with monkeypatch.context() as patch:
-            patch.setattr(threading.Thread, "start", refuse)
+            patch.setattr(parallel._thread, "start_new_thread", refuse)
             for _ in range(2):
                 parallel.in_parallel(lambda part: done.append(threading.current_thread()), 10)
         assert done == [threading.current_thread()] * 6
@@ -87,26 +87,46 @@ def test_where_no_thread_can_be_started_the_calling_one_does_all(three_threads, 
     assert len(done) == 9
 
 
-def test_a_part_that_a_pool_begins_and_denies_is_waited_for(three_threads, monkeypatch):
-    """`ThreadPoolExecutor.submit` may raise when one of its threads has taken the work already."""
-    begun, done = threading.Event(), []
+INTERRUPTED = """
+import random, signal, sys, time
+import numpy as np, threadpoolctl, elulayer as el
+from elulayer._support import process
 
-    class Pool:
-        def submit(self, work):
-            threading.Thread(target=work).start()
-            begun.wait()
-            raise RuntimeError("can't start new thread")
+def blas():
+    return [p["num_threads"] for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"]
 
-    def work(part):
-        if threading.current_thread() is not threading.main_thread():
-            begun.set()
-            time.sleep(0.1)
-        done.append(part)
+network = el.Network(el.models.blog_layers((1, 12, 12), 10), range(10))
+network.initialize(0)
+X = np.random.default_rng(0).random((64, 1, 12, 12), np.float32)
+expected, before = network.predict(X), blas()
+start = time.perf_counter()
+network.predict(X)
+whole = time.perf_counter() - start
+random.seed(int(sys.argv[1]))
+caught = 0
+for _ in range(400):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 1.5 * whole))
+        network.predict(X)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except KeyboardInterrupt:
+        caught += 1
+signal.signal(signal.SIGALRM, signal.SIG_IGN)
+assert np.array_equal(network.predict(X), expected)
+assert blas() == before and not process.blas_has_one_thread(), blas()
+assert caught > 50, caught
+"""
 
-    monkeypatch.setattr(parallel, "_pool", functools.cache(lambda process: Pool()))
-    with process.one_blas_thread():
-        parallel.in_parallel(work, 3)
-    assert len(done) == 3
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such timer")
+@pytest.mark.parametrize("seed", range(3))
+def test_interrupts_at_any_moment(seed):
+    """No lock stays held, and BLAS gets its threads back."""
+    code = "import signal\nsignal.signal(signal.SIGALRM, signal.default_int_handler)" + INTERRUPTED
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(seed)], capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stderr
 
 
 def test_blas_has_one_thread_inside_and_its_own_outside():
@@ -145,18 +165,21 @@ def test_of_overlapping_calls_the_last_one_gives_blas_its_threads_back():
     assert not process.blas_has_one_thread()
 
 
-def test_a_limit_that_cannot_be_set_or_lifted_leaves_the_next_call_alone(monkeypatch):
-    def broken():
-        raise OSError("no BLAS")
+@pytest.mark.parametrize("works", [0, 1])
+def test_a_limit_that_cannot_be_set_or_lifted_leaves_the_next_call_alone(works, monkeypatch):
+    """Of BLAS that takes a number of threads so many times, and then no more."""
+
+    class Library:
+        num_threads, taken = 1, 0
+
+        def set_num_threads(self, number):
+            self.taken += 1
+            if self.taken > works:
+                raise OSError("no BLAS")
 
     before = blas_threads()
     with monkeypatch.context() as patch:
-        patch.setattr(process, "_limit_blas", broken)
-        with pytest.raises(OSError, match="no BLAS"), process.one_blas_thread():
-            pass
-        patch.setattr(
-            process, "_limit_blas", lambda: SimpleNamespace(restore_original_limits=broken)
-        )
+        patch.setattr(process, "_blas", lambda: SimpleNamespace(lib_controllers=[Library()]))
         with pytest.raises(OSError, match="no BLAS"), process.one_blas_thread():
             pass
     with process.one_blas_thread():

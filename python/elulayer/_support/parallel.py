@@ -7,20 +7,18 @@ standard's floating-point settings.
 
 from __future__ import annotations
 
+import _thread
 import os
-import queue
+from collections import deque
 from collections.abc import Callable
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from queue import SimpleQueue
 
 import numpy as np
 
 from .. import _core
 from .._core import StandardFloats
 from .process import blas_has_one_thread
-
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
 
 
 def in_parallel(work: Callable[[slice], object], count: int) -> None:
@@ -35,48 +33,66 @@ def in_parallel(work: Callable[[slice], object], count: int) -> None:
         with StandardFloats():
             work(slice(0, count))
         return
-    parts: queue.Queue[Callable[[], object]] = queue.Queue()
-    for i in range(threads):
-        parts.put(partial(work, slice(count * i // threads, count * (i + 1) // threads)))
+    parts = deque(
+        partial(work, slice(count * i // threads, count * (i + 1) // threads))
+        for i in range(threads)
+    )
+    ends: SimpleQueue[BaseException | None] = SimpleQueue()
     settings = np.geterr()
-    errors: list[BaseException] = []
 
-    # Once the parts are done it refers to none of them: the pool may keep it for longer.
+    # Once the parts are done it refers to none of them: the crew may keep it for longer.
     def take_parts() -> None:
         with np.errstate(**settings), StandardFloats():
             while True:
                 try:
-                    part = parts.get_nowait()
-                except queue.Empty:
+                    part = parts.popleft()
+                except IndexError:
                     return
+                error = None
                 try:
-                    if not errors:
-                        part()
-                except BaseException as error:
-                    errors.append(error)
-                finally:
-                    parts.task_done()
+                    part()
+                except BaseException as caught:
+                    error = caught
+                ends.put(error)
 
-    _ask_others(take_parts, threads - 1)
+    _crew(os.getpid()).ask(take_parts, threads - 1)
     take_parts()
-    parts.join()
-    if errors:
-        raise errors.pop()
+    for error in [ends.get() for _ in range(threads)]:
+        if error is not None:
+            raise error
 
 
-def _ask_others(work: Callable[[], object], times: int) -> None:
-    """Let other threads call ``work()`` when they can, at most so many times."""
-    try:
-        pool = _pool(os.getpid())
-        for _ in range(times):
-            pool.submit(work)
-    except RuntimeError:  # the interpreter ends, or the system starts no more threads
-        _pool.cache_clear()  # a pool without threads would keep what it is given
+class _Crew:
+    """The other threads of a process, which do what they are asked to when they can.
+
+    All that is locked is locked within one call of C, where no interrupt leaves it so: those of
+    `queue.Queue` and `concurrent.futures` it does. The threads do not keep the program from ending.
+    """
+
+    def __init__(self) -> None:
+        self._requests: SimpleQueue[Callable[[], object]] = SimpleQueue()
+        self._size = 0
+
+    def ask(self, work: Callable[[], object], times: int) -> None:
+        """Ask for calls of ``work()``, so many of them if there are as many threads."""
+        times = min(times, max(1, (os.cpu_count() or 1) - 1))
+        try:
+            while self._size < times:
+                _thread.start_new_thread(self._serve, ())
+                self._size += 1
+        except RuntimeError:  # the interpreter ends, or the system starts no more threads
+            pass
+        for _ in range(min(times, self._size)):
+            self._requests.put(work)
+
+    def _serve(self) -> None:
+        while True:
+            work = self._requests.get()
+            work()
+            del work
 
 
 @cache
-def _pool(process: int) -> ThreadPoolExecutor:
+def _crew(process: int) -> _Crew:
     """Return the threads of a process: a forked child has none of its parent's."""
-    from concurrent.futures import ThreadPoolExecutor  # not to be had when the interpreter ends
-
-    return ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1), thread_name_prefix="elulayer")
+    return _Crew()

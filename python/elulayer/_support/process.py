@@ -10,13 +10,15 @@ The environment is left as it was. Calls may overlap in threads.
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 # Read by GNU libgomp when it is loaded (in turns of its loop), and by LLVM libomp when it is first
@@ -44,46 +46,57 @@ def brief_spin() -> Iterator[None]:
             os.environ.pop(name, None)
 
 
+class _Call:
+    """One of the calls that keep BLAS to one thread."""
+
+
 class _OneBlasThread:
-    """BLAS with one thread, from the first of the calls that overlap to the end of the last."""
+    """BLAS with one thread, from the first of the calls that overlap to the end of the last.
+
+    An interrupt can take away the end of a call: it is over when nobody refers to it, and what it
+    has not given back the next one does.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._calls = 0
-        self._limit: Any = None
+        self._calls: weakref.WeakSet[_Call] = weakref.WeakSet()
+        self._before: list[tuple[Any, int | None]] | None = None
 
-    def enter(self) -> None:
+    def enter(self, call: _Call) -> None:
         with self._lock:
-            if self._calls == 0:
-                self._limit = _limit_blas()
-            self._calls += 1
+            if not self._calls:
+                libraries = _blas().lib_controllers
+                if self._before is None:
+                    self._before = [(library, library.num_threads) for library in libraries]
+                for library in libraries:
+                    library.set_num_threads(1)
+                # Since version 3.8 threadpoolctl lets one thread at a time limit OpenBLAS, and
+                # ignores the others: then it is not ours to give back.
+                if any(library.num_threads not in (1, None) for library in libraries):
+                    self._give_back()
+            self._calls.add(call)
 
-    def leave(self) -> None:
+    def leave(self, call: _Call) -> None:
         with self._lock:
-            self._calls -= 1
-            if self._calls == 0 and self._limit is not None:
-                limit, self._limit = self._limit, None
-                _release_control(force=True)  # the call that began may have been another thread's
-                limit.restore_original_limits()
+            self._calls.discard(call)
+            if not self._calls and self._before is not None:
+                _release_control(force=True)  # the call that began may be another thread's
+                self._give_back()
                 _release_control(force=False)
+
+    def _give_back(self) -> None:
+        try:
+            for library, number in self._before or ():
+                if number is not None:
+                    library.set_num_threads(number)
+        except Exception:
+            self._before = None
+            raise
+        self._before = None
 
     @property
     def holds(self) -> bool:
-        return self._limit is not None
-
-
-def _limit_blas() -> Any:
-    """Give BLAS one thread; return what can give it back its own.
-
-    None where another thread is limiting OpenBLAS already: since version 3.8 threadpoolctl lets one
-    thread do so at a time, and ignores the others.
-    """
-    controller = _blas()
-    limit = controller.limit(limits=1)
-    if any(library["num_threads"] not in (1, None) for library in controller.info()):
-        limit.restore_original_limits()
-        return None
-    return limit
+        return self._before is not None
 
 
 def _release_control(force: bool) -> None:
@@ -91,9 +104,7 @@ def _release_control(force: bool) -> None:
 
     Without `force`, if it is this thread that set them last.
     """
-    import threadpoolctl
-
-    controller = threadpoolctl.OpenBLASController
+    controller = threadpoolctl().OpenBLASController
     if hasattr(controller, "clear_controlling_thread"):
         controller.clear_controlling_thread(force=force)
 
@@ -101,9 +112,18 @@ def _release_control(force: bool) -> None:
 @cache
 def _blas() -> Any:
     """Return what knows the BLAS libraries of this process."""
-    from threadpoolctl import ThreadpoolController
+    return threadpoolctl().ThreadpoolController().select(user_api="blas")
 
-    return ThreadpoolController().select(user_api="blas")
+
+@cache
+def threadpoolctl() -> ModuleType:
+    """Import threadpoolctl, which sets a variable of Intel's OpenMP in the environment."""
+    name = "KMP_DUPLICATE_LIB_OK"
+    before = os.environ.get(name)
+    module = importlib.import_module("threadpoolctl")
+    if before is None:
+        os.environ.pop(name, None)
+    return module
 
 
 _one_thread = _OneBlasThread()
@@ -116,11 +136,12 @@ def one_blas_thread() -> Iterator[None]:
     Its threads go on spinning for a while after each product, on the cores that OpenMP's threads
     want next. Where calls overlap, BLAS has its threads back when the last of them ends.
     """
-    _one_thread.enter()
+    call = _Call()
     try:
+        _one_thread.enter(call)
         yield
     finally:
-        _one_thread.leave()
+        _one_thread.leave(call)
 
 
 def blas_has_one_thread() -> bool:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from .._support.process import threadpoolctl
 from .._support.streams import write
 from ..network import save_network
 from ..network.models import blog_layers
@@ -141,7 +141,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, test, and write what was asked for."""
-    with threadpool_limits(args.threads):  # None leaves OpenMP and BLAS as they are
+    with threadpoolctl().threadpool_limits(args.threads):  # None leaves OpenMP and BLAS as they are
         return _train(args)
 
 
