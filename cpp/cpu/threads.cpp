@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <limits>
 #include <mutex>
 #include <stdexcept>
 #include <vector>
@@ -70,17 +71,23 @@ int start_threads(int wanted) {
 }
 
 // The runtime ends the process where it cannot start a thread. So before it has to start more for
-// the calling thread than ever before, it is seen whether they can be had; where they cannot, half
-// of what is left is for others.
+// the calling thread it is seen whether they can be had; where they cannot, half of what is left is
+// for others. The runtime keeps a thread's team until that thread wants a smaller one.
 int threads_to_be_had(int wanted) {
-  thread_local int most = 1;
-  thread_local bool is_limit = false;
-  if (wanted > most && !is_limit) {
-    const int more = start_threads(wanted - most);
-    is_limit = more < wanted - most;
-    most += is_limit ? more / 2 : more;
+  thread_local int team = 1;
+  thread_local int refused = std::numeric_limits<int>::max();
+  if (wanted > team && wanted < refused) {
+    int more = start_threads(wanted - team);
+    if (more < wanted - team) {
+      refused = wanted;
+      more /= 2;
+    }
+    team += more;
+  } else if (1 < wanted && wanted < team) {
+    team = wanted;
+    refused = std::numeric_limits<int>::max();
   }
-  return std::min(wanted, most);
+  return std::min(wanted, team);
 }
 #else
 int threads_to_be_had(int wanted) { return wanted; }

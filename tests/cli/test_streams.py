@@ -77,10 +77,25 @@ def test_a_reader_that_has_left_ends_it_quietly(commands):
 
 
 @shell
-def test_training_ends_with_its_reader():
+def test_training_ends_with_its_reader(tmp_path):
+    """With what it has learned until then, as at Ctrl-C."""
     line = f"{ELULAYER} train --epochs 100000 --batch-size 64 --train-images 64 --test-images 9"
-    result = run(f"{line} | head -1")
-    assert (result.stdout, result.stderr) == (b"Training on single CPU.\n", b"")
+    saved = tmp_path / "digits.safetensors"
+    for env in ({}, {"PYTHONUNBUFFERED": "1"}):
+        result = run(f"{line} --save {shlex.quote(str(saved))} | head -1", **env)
+        assert (result.stdout, result.stderr) == (b"Training on single CPU.\n", b"")
+        assert el.load_network(saved).num_classes == 10
+        saved.unlink()
+
+
+@full
+def test_training_goes_on_where_its_table_cannot_be_written(tmp_path):
+    saved = tmp_path / "digits.safetensors"
+    line = f"{ELULAYER} {shlex.join(QUICK)} --save {shlex.quote(str(saved))} > /dev/full"
+    result = run(line)
+    assert result.returncode == 1
+    assert b"No space left on device" in result.stderr
+    assert el.load_network(saved).num_classes == 10
 
 
 @full

@@ -88,17 +88,22 @@ def test_where_no_thread_can_be_started_the_calling_one_does_all(three_threads, 
 
 
 INTERRUPTED = """
-import random, signal, sys, time
-import numpy as np, threadpoolctl, elulayer as el
+import os, random, signal, sys, time
+import numpy as np, elulayer as el
 from elulayer._support import process
 
 def blas():
+    import threadpoolctl
+
     return [p["num_threads"] for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"]
 
 network = el.Network(el.models.blog_layers((1, 12, 12), 10), range(10))
 network.initialize(0)
 X = np.random.default_rng(0).random((64, 1, 12, 12), np.float32)
-expected, before = network.predict(X), blas()
+environment = dict(os.environ)
+expected = network.predict(X)
+assert dict(os.environ) == environment
+before = blas()
 start = time.perf_counter()
 network.predict(X)
 whole = time.perf_counter() - start

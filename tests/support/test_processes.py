@@ -74,6 +74,9 @@ def run():
         el.elu(x, out=out, num_threads=threads)
         assert np.equal(out, expected, out=equal).all()
         el.elu(x, out=out)
+if sys.argv[2] == "had more":
+    for threads in (40, 2):
+        el.elu(x, out=out, num_threads=threads)
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[1]) * 2**20,) * 2)
 run()
@@ -81,9 +84,10 @@ run()
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="tells how much is used")
+@pytest.mark.parametrize("before", ["had one", "had more"])
 @pytest.mark.parametrize("mebibytes", [12, 50, 200])
-def test_threads_that_the_system_refuses_are_done_without(mebibytes):
-    command = [sys.executable, "-c", LIMITED, str(mebibytes)]
+def test_threads_that_the_system_refuses_are_done_without(mebibytes, before):
+    command = [sys.executable, "-c", LIMITED, str(mebibytes), before]
     env = {**os.environ, "OMP_NUM_THREADS": "64"}
     result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
     assert (result.returncode, result.stderr) == (0, "")

@@ -105,6 +105,42 @@ def test_trying_changes_nothing(tmp_path):
     assert old.stat().st_mtime_ns == before.st_mtime_ns
 
 
+def test_a_file_that_is_mounted_is_written_where_it_is(tmp_path, monkeypatch):
+    """As single files of containers are: nothing can take their place."""
+    (tmp_path / "a").write_bytes(b"old, and longer")
+
+    def busy(source, target):
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    monkeypatch.setattr(os, "replace", busy)
+    write_whole(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="POSIX systems have such folders")
+def test_another_users_file_in_a_shared_folder(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"old")
+    tmp_path.chmod(0o1777)
+    monkeypatch.setattr(os, "geteuid", lambda: os.stat(tmp_path).st_uid + 1)
+    assert "another user's" in refused(require_writable, tmp_path / "a", PermissionError)
+    require_writable(tmp_path / "b")
+
+
+def test_a_file_that_may_not_be_changed(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(b"old")
+    opened = Path.open
+
+    def refuse(path, mode="r"):
+        if mode == "r+b":
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        return opened(path, mode)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    refused(require_writable, tmp_path / "a", PermissionError)
+    require_writable(tmp_path / "b")
+
+
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_a_write_that_fails_names_the_file(tmp_path, monkeypatch, step):
     (tmp_path / "a").write_bytes(b"old")

@@ -1,5 +1,6 @@
 """A run that is killed and resumed ends with the bits of one that was not."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -290,6 +291,25 @@ def test_a_folder_that_cannot_be_written_to_is_told_before_the_run():
         el.train_network(*blobs(), small_layers(), run)
     assert caught.value.filename == "/proc" and ".part" not in str(caught.value)
     assert calls == []
+
+
+def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(tmp_path, monkeypatch):
+    X, Y = blobs()
+    el.train_network(X, Y, small_layers(), options(checkpoint_path=tmp_path))
+
+    def refuse(folder):
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    for more in ({"resume": tmp_path}, {}):
+        with pytest.raises(PermissionError):
+            el.train_network(X, Y, small_layers(), options(checkpoint_path=tmp_path), **more)
+
+
+@pytest.mark.parametrize(("path", "error"), [("", ValueError), (5, TypeError)])
+def test_what_is_no_path_to_resume_from(path, error):
+    with pytest.raises(error, match=f"resume must be .*, not {path!r}"):
+        el.train_network(*blobs(), small_layers(), options(), resume=path)
 
 
 def test_a_folder_that_has_gone_is_told_before_the_run(tmp_path):

@@ -1,5 +1,6 @@
 """Training where standard output or standard error is missing, or less than a file."""
 
+import errno
 import io
 import sys
 
@@ -24,6 +25,30 @@ class Terminal(Writer):
         return True
 
 
+class Full(Writer):
+    """Takes the header of the table, and no more."""
+
+    def write(self, text):
+        super().write(text)
+        if "Epoch" in self.text:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+class Odd(Writer):
+    """What asks more of its callers than is asked of it."""
+
+    isatty = None
+
+    def flush(self):
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def detached():
+    stream = io.TextIOWrapper(io.BytesIO())
+    stream.detach()
+    return stream
+
+
 class Narrow(io.TextIOWrapper):
     def __init__(self):
         super().__init__(io.BytesIO(), encoding="ascii", errors="strict")
@@ -41,6 +66,10 @@ STREAMS = {
     "a terminal of little": Terminal,
     "closed": closed,
     "ascii": Narrow,
+    "full": Full,
+    "odd": Odd,
+    "detached": detached,
+    "of another kind": object,
 }
 
 

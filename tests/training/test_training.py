@@ -363,7 +363,13 @@ def test_arguments_are_checked():
     ):
         el.train_network(X, np.minimum(Y, 1), layers, options())
     with pytest.raises(TypeError, match="Y's labels must be of one type that can be sorted"):
-        el.train_network(X, np.array([None, "a", 3], object)[Y], layers, options())
+        el.train_network(X, np.array([1.5, "a", 3], object)[Y], layers, options())
+    with pytest.raises(ValueError, match=r"Y must not hold .* None as at index 0"):
+        el.train_network(X, np.array([None, "a", "b"], object)[np.sort(Y)], layers, options())
+    for classes, error in (([None, "a", "b"], ValueError), ([1, "a", 2.5], TypeError)):
+        classes = np.array(classes, object)
+        with pytest.raises(error, match="classes must"):
+            el.train_network(X, Y, layers, options(), classes=classes)
     X[3, 0, 0, 0] = np.nan
     with pytest.raises(ValueError, match=r"NaN or infinity .* in 1 of its images"):
         el.train_network(X, Y, layers, options())

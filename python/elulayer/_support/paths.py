@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 from pathlib import Path
+from typing import Any
 
 
-def user_path(path: str | os.PathLike[str]) -> Path:
+def user_path(path: Any, what: str = "path") -> Path:
     """Return a path whose beginning ``~`` stands for the home folder.
 
     Where there is no such home, the name stays as it is.
+
+    Raises
+    ------
+    TypeError
+        If it is none; the message calls it `what`.
     """
-    return Path(os.path.expanduser(path))
+    try:
+        return Path(os.path.expanduser(os.fsdecode(path)))
+    except TypeError as error:
+        raise TypeError(f"{what} must be str or os.PathLike, not {path!r}") from error
+
+
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of a folder whose names match, in the order of their names.
+
+    Raises
+    ------
+    OSError
+        If it cannot be listed, which `pathlib.Path.glob` takes for an empty one.
+    """
+    return [folder / name for name in sorted(fnmatch.filter(os.listdir(folder), pattern))]
 
 
 def require_folder(folder: Path, content: str) -> None:

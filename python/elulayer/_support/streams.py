@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 from typing import Any
 
 
@@ -22,7 +23,10 @@ def write(text: str, stream: Any) -> None:
     OSError
         If the stream cannot be written; its ``filename`` is the stream's name.
     """
-    if stream is None or getattr(stream, "closed", False):
+    try:
+        if not hasattr(stream, "write") or getattr(stream, "closed", False):
+            return
+    except ValueError:  # it is detached from its buffer
         return
     try:
         try:
@@ -38,8 +42,27 @@ def write(text: str, stream: Any) -> None:
         raise
 
 
+def show(text: str, stream: Any) -> None:
+    """Write text that what it tells of must not fail for."""
+    with contextlib.suppress(OSError):
+        write(text, stream)
+
+
+def is_abandoned(stream: Any) -> bool:
+    """Whether a stream is a pipe that nobody reads any more, or a terminal that has gone.
+
+    False where the system cannot tell.
+    """
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)
+    except (AttributeError, OSError, ValueError):  # Windows has no such poll, other streams no file
+        return False
+    return bool(poll.poll(0))
+
+
 def is_terminal(stream: Any) -> bool:
     """Whether a stream is one, and a terminal."""
-    with contextlib.suppress(AttributeError, ValueError):  # ValueError: it is closed
+    with contextlib.suppress(Exception):  # it may be None, closed, or whatever has a write
         return bool(stream.isatty())
     return False

@@ -6,11 +6,13 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from .paths import user_path
+from .paths import matching, user_path
 
 _LONGEST_NAME = 40
 """Characters of a file's name that its part's has: a part may be written where the file may."""
@@ -50,7 +52,7 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
                 os.fsync(file.fileno())
             if target.exists():
                 part.chmod(target.stat().st_mode & 0o777)
-            os.replace(part, target)
+            _replace(part, target)
         except BaseException:
             with contextlib.suppress(OSError):
                 part.unlink()
@@ -78,9 +80,12 @@ def require_writable(path: str | os.PathLike[str]) -> None:
         If the file cannot be written; its `filename` is `path`.
     """
     with _named(path):
-        part = _part(_target(path))
+        target = _target(path)
+        part = _part(target)
         part.open("xb").close()
         part.unlink()
+        if target.exists():
+            _require_replaceable(target)
 
 
 def remove_abandoned_parts(folder: Path, pattern: str) -> None:
@@ -88,10 +93,38 @@ def remove_abandoned_parts(folder: Path, pattern: str) -> None:
 
     Another process may be writing there: parts that are younger than an hour stay.
     """
-    for part in folder.glob(f".{pattern}.*.part"):
+    for part in matching(folder, f".{pattern}.*.part"):
         with contextlib.suppress(OSError):
             if time.time() - part.stat().st_mtime > _ABANDONED:
                 part.unlink()
+
+
+def _replace(part: Path, target: Path) -> None:
+    """Put a file into another one's place."""
+    try:
+        os.replace(part, target)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        shutil.copyfile(part, target)  # a place that is mounted, as containers do, stays
+        part.unlink()
+
+
+def _require_replaceable(target: Path) -> None:
+    """Check what keeps a file in its place, though its folder can be written to."""
+    try:
+        target.open("r+b").close()
+    except PermissionError as error:
+        if error.errno == errno.EPERM:  # it is immutable; that it is read-only alone is no matter
+            raise
+    folder = target.parent.stat()
+    owners = (target.stat().st_uid, folder.st_uid)
+    if (
+        folder.st_mode & stat.S_ISVTX
+        and hasattr(os, "geteuid")
+        and os.geteuid() not in (0, *owners)
+    ):
+        raise PermissionError(errno.EPERM, "another user's file in a folder such as /tmp")
 
 
 @contextlib.contextmanager

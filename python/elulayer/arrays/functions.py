@@ -76,8 +76,9 @@ def elu(
     num_threads : int, optional
         By default what OpenMP's own setting says (``OMP_NUM_THREADS``, threadpoolctl). There are no
         more than ``OMP_THREAD_LIMIT`` allows, nor more than 64 and four for each processor, and
-        fewer where the system refuses to start as many (``ulimit``, a container's limit) when they
-        are first wanted. Small arrays and forked child processes use one thread.
+        fewer where the system refuses to start as many (``ulimit``, a container's limit); where
+        other threads take the last of them meanwhile, GNU's OpenMP ends the process. Small arrays
+        and forked child processes use one thread.
     stream : optional
         For arrays on a GPU: where the work is put, by default the current stream of x's library. A
         stream of PyTorch or CuPy, an object with ``__cuda_stream__``, or the number of a

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from .._support.paths import matching
 from .._support.process import threadpoolctl
-from .._support.streams import write
+from .._support.streams import is_abandoned, write
 from ..network import save_network
 from ..network.models import blog_layers
 from ..plots import AlphaHistory, TrainingProgressFigure, plot_alphas
@@ -171,7 +172,7 @@ def _train(args: argparse.Namespace) -> int:
             f"--data must hold images of at least {_LEAST} x {_LEAST} pixels, not {height} x "
             f"{width}"
         )
-    functions: list[Callable[[Any], object]] = []
+    functions: list[Callable[[Any], object]] = [_reader_has_gone]
     history = AlphaHistory()
     if args.plot is not None:
         functions.append(TrainingProgressFigure(args.plot, show=False))
@@ -214,6 +215,11 @@ def _train(args: argparse.Namespace) -> int:
     return outputs.status(130 if interrupted else 0)
 
 
+def _reader_has_gone(progress: Any) -> bool:
+    """Stop the run, with what was learned, when nobody reads its table any more."""
+    return is_abandoned(sys.stdout)
+
+
 def _checkpoints(args: argparse.Namespace) -> dict[str, Any]:
     """Make the folder, and the options that speak of it."""
     folder: Path | None = args.checkpoint
@@ -228,7 +234,7 @@ def _checkpoints(args: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(
             f"--checkpoint must be a folder that can be made, not {folder}: {error.strerror}"
         ) from error
-    if not args.resume and any(folder.glob(PATTERN)):
+    if not args.resume and matching(folder, PATTERN):
         raise ValueError(
             f"{folder} holds checkpoints of an earlier run: add --resume to go on from the last, "
             "or name another folder"

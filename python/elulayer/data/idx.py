@@ -98,7 +98,7 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     OSError
         If the file cannot be opened or read.
     """
-    name = os.path.expanduser(path)
+    name = str(user_path(path))
     with open(name, "rb") as file:
         if file.read(2) == _GZIP_MAGIC:
             file.seek(0)

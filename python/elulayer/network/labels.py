@@ -29,7 +29,21 @@ def plain_strings(labels: AnyArray) -> AnyArray:
     return labels
 
 
-def require_no_missing(labels: AnyArray) -> None:
+def distinct(what: str, labels: AnyArray) -> AnyArray:
+    """Return the different labels, sorted.
+
+    Raises
+    ------
+    TypeError
+        If they cannot be.
+    """
+    try:
+        return np.unique(labels)
+    except TypeError as error:
+        raise TypeError(f"{what} must be of one type that can be sorted: {error}") from error
+
+
+def require_no_missing(what: str, labels: AnyArray) -> None:
     """Check that no label is NaN or another value that stands for none, such as pandas' NA.
 
     Raises
@@ -46,13 +60,13 @@ def require_no_missing(labels: AnyArray) -> None:
     if missing.any():
         first = int(missing.argmax())
         raise ValueError(
-            f"Y must not hold NaN or what else stands for no label, {labels[first]!r} as at index "
-            f"{first}; there are {missing.sum()} of them"
+            f"{what} must not hold NaN or what else stands for no label, {labels[first]!r} as at "
+            f"index {first}; there are {missing.sum()} of them"
         )
 
 
 def _is_missing(label: Any) -> bool:
     try:
-        return bool(label != label)
-    except (TypeError, ValueError):  # pandas' NA is not equal to itself, nor unequal
+        return label is None or bool(label != label)
+    except (ArithmeticError, TypeError, ValueError):  # pandas' NA is neither equal nor unequal
         return True

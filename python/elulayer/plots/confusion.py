@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._support.typing import AnyArray
+from ..network.labels import distinct
 from ._figure import TEXT_SIZE, new_figure
 from ._labels import as_labels
 
@@ -51,7 +52,7 @@ def plot_confusion(
     if len(labels) == 0:
         raise ValueError("Y must hold at least one label, not none")
     names = (
-        np.unique(np.concatenate([labels, predicted]))
+        distinct("Y and Y_predicted", np.concatenate([labels, predicted]))
         if classes is None
         else as_labels("classes", classes)
     )

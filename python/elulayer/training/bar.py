@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from .._support.streams import is_terminal, write
+from .._support.streams import is_terminal, show
 
 
 class Bar:
@@ -45,7 +45,7 @@ class Bar:
             contextlib.nullcontext() if self._bar is None else self._bar.external_write_mode()
         )
         with meanwhile:
-            write(f"{text}\n", sys.stdout)
+            show(f"{text}\n", sys.stdout)
 
     def close(self) -> None:
         """Take the bar away."""

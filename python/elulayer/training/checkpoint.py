@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .._support.paths import user_path
+from .._support.paths import matching, user_path
 from .._support.whole_files import remove_abandoned_parts, require_writable, write_whole
 from ..network.files import describe_layers, pack_labels
 from ..network.tensors import pack_tensors, read_tensors, require_safetensors
@@ -75,7 +75,7 @@ def prepare_checkpoints(options: TrainingOptions, resumed: bool) -> None:
             f"checkpoint_path must be a folder to write to: {error.strerror}",
             str(folder),
         ) from error
-    if not resumed and any(Path(folder).glob(PATTERN)):
+    if not resumed and matching(Path(folder), PATTERN):
         raise ValueError(
             f"{folder} holds checkpoints of an earlier run: resume from it, or give another folder"
         )
@@ -144,11 +144,13 @@ def restore_checkpoint(
     ValueError
         If the file is damaged or something else, or was written by another run.
     """
-    path = user_path(path)
+    given, path = path, user_path(path, "resume")
+    if given == "":
+        raise ValueError("resume must be a checkpoint or a folder, not ''")
     earlier: list[Path] = []
     if path.is_dir():
         remove_abandoned_parts(path, PATTERN)
-        files = sorted(path.glob(PATTERN))
+        files = matching(path, PATTERN)
         if not files:
             return
         *earlier, path = files

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .._support.typing import AnyArray, FloatArray
 from ..network.images import Images
-from ..network.labels import label_array, plain_strings, require_no_missing
+from ..network.labels import distinct, label_array, plain_strings, require_no_missing
 
 Codes = npt.NDArray[np.intp]
 Batch = tuple[FloatArray, Codes]
@@ -265,16 +265,13 @@ def _labels(Y: npt.ArrayLike) -> AnyArray:
     labels = label_array("Y", Y)
     if labels.ndim != 1:
         raise ValueError(f"Y must have shape (N,), one label per image, not {labels.shape}")
-    require_no_missing(labels)
+    require_no_missing("Y", labels)
     return labels
 
 
 def _distinct(parts: list[AnyArray]) -> AnyArray:
-    try:
-        classes: AnyArray = np.unique(np.concatenate([np.unique(part) for part in parts]))
-    except TypeError as error:
-        raise TypeError(f"Y's labels must be of one type that can be sorted: {error}") from error
-    return plain_strings(classes)
+    classes = [distinct("Y's labels", part) for part in parts]
+    return plain_strings(distinct("Y's labels", np.concatenate(classes)))
 
 
 def _codes(labels: AnyArray, classes: AnyArray) -> Codes:

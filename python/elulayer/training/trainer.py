@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from .._support.process import cached_memory, first_interrupt, one_blas_thread
-from .._support.streams import write
+from .._support.streams import show
 from .._support.typing import FloatArray
 from .._support.whole_files import UnwrittenWarning
 from ..layers import Layer
 from ..layers.contract import label
 from ..network import Network
 from ..network.files import set_values, values
-from ..network.labels import label_array, plain_strings
+from ..network.labels import distinct, label_array, plain_strings, require_no_missing
 from ..network.record import TrainingProgress, TrainingRecord
 from .bar import Bar, bar
 from .checkpoint import (
@@ -168,10 +168,10 @@ class _Trainer:
         """Run to the end; give the network its final values."""
         table = Table(self.validation is not None)
         if self.options.verbose:
-            write("Training on single CPU.\n", sys.stdout)
+            show("Training on single CPU.\n", sys.stdout)
             if self.network.input_layer.normalization != "none":
-                write("Initializing image normalization.\n", sys.stdout)
-            write(f"{table.header}\n", sys.stdout)
+                show("Initializing image normalization.\n", sys.stdout)
+            show(f"{table.header}\n", sys.stdout)
         # Overflow on the way to a loss that is not finite is told once, by the check of the loss.
         with (
             np.errstate(over="ignore", invalid="ignore"),
@@ -193,7 +193,7 @@ class _Trainer:
                     )
                 )
         if self.options.verbose:
-            write(f"{table.rule}\n", sys.stdout)
+            show(f"{table.rule}\n", sys.stdout)
         return self.run.record.build("interrupt" if interrupted() else stopped_by)
 
     def _loop(self, table: Table, shown: Bar, interrupted: Callable[[], bool]) -> str:
@@ -441,6 +441,8 @@ def _sorted_classes(classes: npt.ArrayLike | None) -> Any:
     if classes is None:
         return None
     given = plain_strings(label_array("classes", classes))
-    if given.ndim != 1 or given.size == 0 or not np.array_equal(np.unique(given), given):
+    if given.ndim == 1:
+        require_no_missing("classes", given)
+    if given.ndim != 1 or given.size == 0 or not np.array_equal(distinct("classes", given), given):
         raise ValueError(f"classes must be different labels in sorted order, not {classes!r}")
     return given
