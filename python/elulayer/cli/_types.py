@@ -62,6 +62,15 @@ def finite(text: str) -> float:
     return value
 
 
+def size(text: str) -> tuple[int, int]:
+    """Take a height and a width, 28x28, or one number for both."""
+    height, cross, width = text.partition("x")
+    try:
+        return positive_integer(height), positive_integer(width if cross else height)
+    except ArgumentTypeError as error:
+        raise ArgumentTypeError(f"must be HxW, such as 28x28, not {text!r}") from error
+
+
 def path(text: str) -> Path:
     """Take the path of a file or folder."""
     if not text:
