@@ -15,7 +15,7 @@ ifdef WERROR
 export SKBUILD_CMAKE_DEFINE := ELULAYER_WERROR=ON
 endif
 
-.PHONY: help train test test-clang test-sanitized portability accuracy bench bench-compilers bench-native bench-training compare lint format clean
+.PHONY: help train test test-clang test-doors test-sanitized portability accuracy bench bench-compilers bench-native bench-training compare lint format clean
 
 help:
 	@echo "make train            install into $(VENV) and run the blog's training run"
@@ -28,6 +28,7 @@ help:
 	@echo "make bench-compilers  the kernels as g++ and clang compile them, in turn"
 	@echo "make bench-training   the training run beside torch (installs torch)"
 	@echo "make compare          networks that differ in one thing, trained and compared: docs/compare.md"
+	@echo "make test-doors       installs PyTorch, JAX and ONNX Runtime, and runs the tests with them"
 	@echo "make lint             formatting, linting, types, stubs"
 	@echo "make format           format the Python and C++ sources"
 	@echo "make clean            remove $(VENV) and the build folders"
@@ -40,7 +41,7 @@ test: $(VENV)/.installed-test
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest $(ARGS)
 
 # The package built in another way, in a folder of its own (CMake would keep the flags), and the tests
-# of the functions on arrays: $(call test_core,name,CMake's definitions,the tests' environment).
+# of the functions on arrays, or others: $(call test_core,name,CMake's definitions,the tests' environment,tests).
 CORE_TESTS := tests/layers/test_channels.py $(addprefix tests/arrays/test_,accuracy.py arguments.py backward.py \
                 backward_from_output.py dispatch.py double_backward.py forward.py half.py layouts.py memory_modes.py other_arguments.py \
                 reproducibility.py)
@@ -48,11 +49,15 @@ define test_core
 	SKBUILD_BUILD_DIR=build/$(1)-python/objects \
 	  SKBUILD_CMAKE_DEFINE="$(2);ELULAYER_CUDA=OFF;ELULAYER_WERROR=$(if $(WERROR),ON,OFF)" \
 	  $(BIN)/python -m pip install --quiet --upgrade --no-deps --target build/$(1)-python/site .
-	$(3) PYTHONPATH=$(abspath build/$(1)-python/site) $(BIN)/python -m pytest $(ARGS) $(CORE_TESTS)
+	$(3) PYTHONPATH=$(abspath build/$(1)-python/site) $(BIN)/python -m pytest $(ARGS) $(or $(4),$(CORE_TESTS))
 endef
 
 test-clang: $(VENV)/.installed-test
 	$(call test_core,clang,CMAKE_CXX_COMPILER=clang++)
+
+# What JAX, ONNX and PyTorch make of the package, with the extension for XLA.
+test-doors: $(VENV)/.installed-doors
+	$(call test_core,doors,ELULAYER_XLA_INCLUDE=$$($(BIN)/python -c "import jax; print(jax.ffi.include_dir())"),,tests/doors)
 
 # The interpreter is not instrumented, so the sanitizer's library is loaded before it.
 test-sanitized: $(VENV)/.installed-test

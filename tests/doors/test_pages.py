@@ -4,7 +4,7 @@ import pytest
 
 from shared import documents
 
-PAGES = {"pytorch": ["torch"]}
+PAGES = {"jax": ["jax"], "onnx": ["onnx", "onnxruntime"], "pytorch": ["torch"]}
 
 
 @pytest.mark.parametrize("page", PAGES)

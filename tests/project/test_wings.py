@@ -12,12 +12,12 @@ PACKAGE = Path(el.__file__).parent
 
 # From the ground up: a wing imports from lower floors, and from itself.
 FLOORS = [
-    {"_core", "_cuda"},
+    {"_core", "_cuda", "_xla"},
     {"_support"},
     {"arrays", "data"},
     {"layers"},
     {"network"},
-    {"plots", "checking", "torch", "onnx"},
+    {"plots", "checking", "torch", "onnx", "jax"},
     {"training"},
     {"cli"},
     {"", "__main__"},
