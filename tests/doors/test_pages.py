@@ -4,7 +4,12 @@ import pytest
 
 from shared import documents
 
-PAGES = {"jax": ["jax"], "onnx": ["onnx", "onnxruntime"], "pytorch": ["torch"]}
+PAGES = {
+    "images": ["PIL", "scipy"],
+    "jax": ["jax"],
+    "onnx": ["onnx", "onnxruntime"],
+    "pytorch": ["torch"],
+}
 
 
 @pytest.mark.parametrize("page", PAGES)
