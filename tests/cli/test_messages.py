@@ -287,6 +287,9 @@ def test_one_file_for_input_and_output(untouched, capsys):
         "path must be, not 'n_train'",
         "C:\\n_train must be",
         "my_n_train and n_training",
+        "n_train must hold the four IDX files",
+        "my n_train set must hold the four IDX files",
+        "checkpoint_path holds checkpoints of an earlier run",
         "the data must be as in the run",
     ],
 )
@@ -295,8 +298,11 @@ def test_what_is_no_parameter_stays(text):
 
 
 def test_parameters():
-    assert of_options("n_train + n_test must be less; a smaller max_epochs.") == (
-        "--train-images + --test-images must be less; a smaller --epochs."
+    assert of_options("n_train + n_test must be less, not n_train") == (
+        "--train-images + --test-images must be less, not n_train"
+    )
+    assert of_options("[Errno 2] checkpoint_path must be a folder") == (
+        "[Errno 2] --checkpoint must be a folder"
     )
     assert of_options("seed must be an integer, not seed") == (
         "--seed must be an integer, not seed"
@@ -320,7 +326,8 @@ def test_every_parameter_is_one():
     for command in cli.COMMANDS:
         parser = cli.make_parser([command])
         helps += parser._subparsers._group_actions[0].choices[command].format_help()
+    names |= {"validation data"}  # of a checkpoint's setting
     for name, option in _messages._OPTIONS.items():
         if option.startswith("--"):
             assert name in names
-            assert option.split()[0] in helps
+            assert option in helps

@@ -98,7 +98,7 @@ def load_data(args: argparse.Namespace) -> Dataset:
             return data.load_image_folder(folder, **options, **sizes)
         return _load_folder(folder, sizes)
     except MemoryError as error:
-        raise MemoryError(f"n_train and n_test must be smaller: {error}") from error
+        raise MemoryError(f"--train-images and --test-images must be smaller: {error}") from error
 
 
 def _holds_images(folder: Path) -> bool:

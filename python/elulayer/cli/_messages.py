@@ -8,25 +8,17 @@ import sys
 
 from .._support.streams import write
 
+_IMAGES = "the images (--data, --seed, --train-images, --validation-images)"
+
 _OPTIONS = {
     "n_train": "--train-images",
     "n_test": "--test-images",
+    "image_size": "--image-size",
     "initial_learn_rate": "--learn-rate",
     "max_epochs": "--epochs",
     "mini_batch_size": "--batch-size",
     "validation_data": "--validation-images",
     "checkpoint_path": "--checkpoint",
-    "checkpoint_frequency": "--checkpoint-every",
-    "custom_layers": "--layer FILE.py:CLASS",
-    "image_size": "--image-size",
-    "input_shape": "--input-shape",
-    "values in X": "values in the images",
-}
-
-_IMAGES = "the images (--data, --seed, --train-images, --validation-images)"
-
-# Words that are parameters only where a message begins with them.
-_SUBJECTS = {
     "solver": "--solver",
     "seed": "--seed",
     "data": _IMAGES,
@@ -35,15 +27,29 @@ _SUBJECTS = {
     "validation data": "--validation-images",
 }
 
-# Neither a part of a path nor quoted.
-_NAMED = re.compile(rf"(?<![\w/\\'\"~.-])(?:{'|'.join(_OPTIONS)})(?![\w/\\'\"-]|\.\w)")
-_SUBJECT = re.compile(rf"^(?:{'|'.join(_SUBJECTS)})(?= must )")
+_ONE = "|".join(_OPTIONS)
+_SUBJECT = re.compile(
+    rf"^(?:\[Errno \d+\] )?(?:{_ONE})(?: (?:\+|and) (?:{_ONE}))*(?= (?:must be|is) )"
+)
+
+_ADVICE = {
+    "a smaller initial_learn_rate or smaller values in X": (
+        "a smaller --learn-rate or smaller values in the images"
+    ),
+    "or image_size must be given": "or --image-size must be given",
+}
 
 
 def of_options(message: str) -> str:
-    """Return the message with the command's options in the place of the parameters they set."""
-    message = _SUBJECT.sub(lambda found: _SUBJECTS[found[0]], message)
-    return _NAMED.sub(lambda found: _OPTIONS[found[0]], message)
+    """Return the message with the command's options in the place of the parameters they set.
+
+    Those are what messages are about, and what a few of them advise; other words may be the user's.
+    """
+    for advice, words in _ADVICE.items():
+        message = message.replace(advice, words)
+    return _SUBJECT.sub(
+        lambda subject: re.sub(_ONE, lambda found: _OPTIONS[found[0]], subject[0]), message
+    )
 
 
 def tell(message: str) -> None:

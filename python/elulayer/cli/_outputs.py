@@ -12,40 +12,43 @@ from ._messages import tell
 
 
 class Outputs:
-    """What went wrong with a command's files, told in the end.
+    """What goes wrong with a command's files is told at once, and is its exit status.
 
     Attributes
     ----------
-    failures : list of str
+    failed : bool
     """
 
     def __init__(self) -> None:
-        self.failures: list[str] = []
+        self.failed = False
 
     def write(self, save: Callable[..., object], *arguments: Any) -> None:
         """Call ``save(*arguments)``, which writes a file."""
         try:
             save(*arguments)
         except OSError as error:
-            self.failures.append(str(error))
+            self._fail(error)
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[None]:
         """Take what the block warns of unwritten files as failures; other warnings stay theirs."""
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings():
             warnings.simplefilter("always", UnwrittenWarning)
-            try:
-                yield
-            finally:
-                self.failures += [
-                    str(w.message) for w in told if issubclass(w.category, UnwrittenWarning)
-                ]
-        for w in told:
-            if not issubclass(w.category, UnwrittenWarning):
-                warnings.showwarning(w.message, w.category, w.filename, w.lineno)
+            others = warnings.showwarning
+
+            def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+                if issubclass(category, UnwrittenWarning):
+                    self._fail(message)
+                else:
+                    others(message, category, *where, **more)
+
+            warnings.showwarning = show
+            yield
 
     def status(self, otherwise: int = 0) -> int:
-        """Print an error for each failure; return the exit status."""
-        for failure in self.failures:
-            tell(f"error: {failure}")
-        return 1 if self.failures else otherwise
+        """Return the exit status."""
+        return 1 if self.failed else otherwise
+
+    def _fail(self, what: object) -> None:
+        self.failed = True
+        tell(f"error: {what}")

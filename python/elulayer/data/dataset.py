@@ -46,11 +46,8 @@ class TooFewImagesError(ValueError):
     """
 
     def __init__(self, name: str, most: int, what: str, given: int) -> None:
-        super().__init__(name, most, what, given)
-        self.name, self.most, self.what, self.given = name, most, what, given
-
-    def __str__(self) -> str:
-        return f"{self.name} must be at most {self.most}, {self.what}, not {self.given}"
+        super().__init__(f"{name} must be at most {most}, {what}, not {given}")
+        self.name, self.most, self.what = name, most, what
 
 
 def images_from_levels(levels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -107,7 +107,7 @@ class TrainingProgressFigure:
                 warnings.warn(
                     f"the picture of the run cannot be written: {error}",
                     UnwrittenWarning,
-                    stacklevel=4,
+                    stacklevel=7,  # train_network's caller
                 )
 
     def _is_due(self, last: float, every: float, now: float, ends: bool) -> bool:

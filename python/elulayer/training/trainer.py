@@ -106,7 +106,8 @@ def train_network(
     Notes
     -----
     The first Ctrl-C stops the run as an output function can: the iteration is finished, a
-    checkpoint written if there is a `checkpoint_path`, and the network returned with what it has
+    checkpoint written if there is a `checkpoint_path`, unless the run is at its end, and the network
+    returned with what it has
     learned; ``record.stopped_by`` is then "interrupt". The second raises KeyboardInterrupt, and so
     does one in the passes over the data before the first iteration. Runs in other threads than the
     main one, and where SIGINT has another handler than Python's own, leave it as it is.
@@ -194,7 +195,8 @@ class _Trainer:
                 )
         if self.options.verbose:
             show(f"{table.rule}\n", sys.stdout)
-        return self.run.record.build("interrupt" if interrupted() else stopped_by)
+        ended = "interrupt" if interrupted() and stopped_by == "max_epochs" else stopped_by
+        return self.run.record.build(ended)
 
     def _loop(self, table: Table, shown: Bar, interrupted: Callable[[], bool]) -> str:
         run, options = self.run, self.options
@@ -242,15 +244,16 @@ class _Trainer:
             if ends_run:
                 self._validate_at_the_end()
             progress = self._progress("iteration", seconds)
-            if self._call(progress):
-                stopped_by = "output_fcn"
-            elif run.failures >= options.validation_patience:
-                stopped_by = "validation_patience"
-            elif interrupted():
+            stop = self._call(progress)
+            if interrupted():
                 stopped_by = "interrupt"
                 # At the run's end there is a trial already that checkpoints do not know of.
                 if options.checkpoint_path is not None and not saved and not ends_run:
                     self._save(seconds)
+            elif stop:
+                stopped_by = "output_fcn"
+            elif run.failures >= options.validation_patience:
+                stopped_by = "validation_patience"
             if options.verbose and (
                 (trial and self.validation is not None)
                 or iteration == 1
