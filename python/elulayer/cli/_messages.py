@@ -36,6 +36,7 @@ _ADVICE = {
     "a smaller initial_learn_rate or smaller values in X": (
         "a smaller --learn-rate or smaller values in the images"
     ),
+    "pass it in custom_layers, or to the command by --layer": "pass it by --layer FILE.py:CLASS",
     "or image_size must be given": "or --image-size must be given",
 }
 

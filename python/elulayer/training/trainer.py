@@ -106,9 +106,8 @@ def train_network(
     Notes
     -----
     The first Ctrl-C stops the run as an output function can: the iteration is finished, a
-    checkpoint written if there is a `checkpoint_path`, unless the run is at its end, and the network
-    returned with what it has
-    learned; ``record.stopped_by`` is then "interrupt". The second raises KeyboardInterrupt, and so
+    checkpoint written where there is a `checkpoint_path` and more to do, and the network returned
+    with what it has learned; ``record.stopped_by`` is then "interrupt". The second raises KeyboardInterrupt, and so
     does one in the passes over the data before the first iteration. Runs in other threads than the
     main one, and where SIGINT has another handler than Python's own, leave it as it is.
     """
