@@ -29,8 +29,8 @@ from .layers import (
     ReLULayer,
     SoftmaxLayer,
 )
-from .layers.contract import label
 from .network import Network
+from .network.files import require_built_in
 
 _OPSET = 13
 _IR = 8
@@ -94,7 +94,9 @@ def export_onnx(network: Network, path: str | os.PathLike[str]) -> None:
         producer_name="elulayer",
     )
     if network.classes is not None:
-        onnx.helper.set_model_props(model, {"classes": json.dumps(network.classes.tolist())})
+        onnx.helper.set_model_props(
+            model, {"classes": json.dumps(network.classes.tolist(), default=str)}
+        )
     onnx.checker.check_model(model, full_check=True)
     write_whole(path, model.SerializeToString())
 
@@ -134,6 +136,7 @@ class _Graph:
         self.last = output
 
     def _add_layer(self, index: int, layer: Any, shape: tuple[int, ...]) -> None:
+        require_built_in(index, layer)
         match layer:
             case ImageInputLayer():
                 if layer.normalization != "none":
@@ -165,7 +168,7 @@ class _Graph:
             case ClassificationLayer():
                 pass
             case _:
-                raise TypeError(f"{label(index, layer)} must be of one of elulayer's own classes")
+                raise NotImplementedError(type(layer).__name__)
 
     def _add_pooling(self, kind: str, layer: Any, shape: tuple[int, ...], **options: Any) -> None:
         """Add a pooling whose result has this shape.

@@ -1,5 +1,6 @@
 """Image files, and folders of them with a sub-folder for each class."""
 
+import os
 import sys
 
 import numpy as np
@@ -68,6 +69,13 @@ def test_sixteen_bits(tmp_path):
     np.testing.assert_allclose(read_image(path)[0], values / 65535, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_values_of_an_unknown_range(dtype, tmp_path):
+    path = save(tmp_path / "a.tif", np.ones((3, 3), dtype))
+    with pytest.raises(ValueError, match="of 8 or 16 bits, not of 32"):
+        read_image(path)
+
+
 def test_what_is_transparent_is_white(tmp_path):
     rgba = np.zeros((4, 4, 4), np.uint8)
     rgba[0, 0] = 0, 0, 0, 255
@@ -96,6 +104,7 @@ def test_size(tmp_path):
     ("options", "error", "message"),
     [
         ({"channels": 2}, ValueError, "channels must be 1 or 3, not 2"),
+        ({"channels": [1]}, ValueError, "channels must be 1 or 3, not "),
         ({"image_size": 0}, ValueError, "image_size must be at least 1, not 0"),
         ({"image_size": "a"}, TypeError, "image_size must be an integer"),
     ],
@@ -156,30 +165,39 @@ def test_fewer_images(folder):
         load_image_folder(folder, n_train=25)
 
 
-@pytest.mark.parametrize("name", ["test", "val", "valid", "validation"])
-def test_folders_to_train_and_to_test_on(name, tmp_path):
+@pytest.mark.parametrize(
+    ("train", "name"),
+    [
+        *[("train", "test"), ("train", "val"), ("train", "valid"), ("train", "validation")],
+        *[("training", "testing"), ("Train", "Test")],
+    ],
+)
+def test_folders_to_train_and_to_test_on(train, name, tmp_path):
     for i in range(4):
-        for part in ("train", name):
+        for part in (train, name):
             save(tmp_path / part / f"{i % 2}" / f"{i}.png", levels(i) * 0 + i)
     data = load_image_folder(tmp_path)
     assert numbers(data.X_train) == numbers(data.X_test) == [0, 2, 1, 3]
     assert data.Y_train.dtype == np.int64 and data.Y_train.tolist() == [0, 0, 1, 1]
     save(tmp_path / name / "2" / "a.png", levels(0))
-    with pytest.raises(ValueError, match=f"train must have a sub-folder 2, which .*{name} has"):
+    with pytest.raises(ValueError, match=f"{train} must have a sub-folder 2, which .*{name} has"):
         load_image_folder(tmp_path)
 
 
 def test_numbers_with_zeros_before_them_are_names(tmp_path):
-    for name in ("01", "2"):
+    for name in ("01", "2", "9" * 20):
         for i in range(2):
             save(tmp_path / name / f"{i}.png", levels(i))
-    assert load_image_folder(tmp_path).Y_test.tolist() == ["01", "2"]
+    assert load_image_folder(tmp_path).Y_test.tolist() == ["01", "2", "9" * 20]
 
 
 def test_what_is_passed_over(folder):
     (folder / "ant" / ".hidden.png").write_text("no image")
     (folder / "ant" / "Thumbs.db").write_text("no image")
     (folder / ".cache").mkdir()
+    (folder / "ant" / "up").symlink_to(folder)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(folder / "ant" / "pipe.png")
     (folder / "readme.txt").write_text("no image")
     save(folder / "ant" / "more" / "deep" / "x.JPG", levels(3))
     data = load_image_folder(folder)

@@ -110,6 +110,13 @@ def test_the_derivative_at_zero_is_alpha():
         assert second[0, 0] == 0.7
 
 
+def test_second_derivatives_are_exact_where_expm1_is_minus_one():
+    """JAX's own derivative of expm1 is 0 there."""
+    x = jnp.array([[-5.0, -12.0, -40.0]])
+    slope = jax.grad(lambda x: jax.grad(lambda a: elu(x, a).sum())(1.0))(x)
+    np.testing.assert_allclose(slope, jnp.exp(x), rtol=1e-14)
+
+
 def test_derivatives_of_two_orders():
     x, alpha = images(shape=(2, 3, 4)), alphas()
     check_grads(elu, (x, alpha), order=2, modes=["rev"])

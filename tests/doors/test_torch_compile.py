@@ -99,6 +99,19 @@ def test_tracing():
     assert "elulayer.elu.default" in seen
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_traces_of_other_kinds():
+    """They cannot look into the kernels: they have the formula, or a call of the function."""
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), ELU(4)).eval()
+    x, other = torch.randn(2, 2, 3, 6, 6)
+    for mode in (torch.no_grad, torch.enable_grad):
+        with mode():
+            traced = torch.jit.trace(model, x)
+            torch.testing.assert_close(traced(other), model(other))
+    assert torch.equal(torch.fx.symbolic_trace(model)(other), model(other))
+
+
 def test_fake_tensors():
     from torch._subclasses.fake_tensor import FakeTensorMode
 

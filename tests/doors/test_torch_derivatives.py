@@ -165,6 +165,54 @@ def test_dual_numbers():
         torch.testing.assert_close(got, expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_the_formula_is_exact_where_expm1_is_minus_one(dtype):
+    """PyTorch's own derivative of expm1 is 0 there."""
+    x = torch.tensor([-5.0, -12.0, -17.0, -30.0, 0.0, 3.0], dtype=dtype)
+    expected = torch.where(x > 0, 1, torch.exp(x))
+    eps = 4 * torch.finfo(dtype).eps
+    derivative = torch.func.grad(lambda x: elu(x, 1.0).sum())
+    for got in (
+        derivative(x),
+        torch.func.jvp(lambda x: elu(x, 1.0), (x,), (torch.ones_like(x),))[1],
+        torch.func.vjp(derivative, x)[0],
+    ):
+        torch.testing.assert_close(got, expected, rtol=eps, atol=0)
+    assert derivative(torch.tensor([torch.nan])).isnan()
+
+
+def test_transforms_of_a_graph_that_was_made_outside():
+    x, alpha = inputs()
+    z, expected = elu(x, alpha), formulas.elu(x, alpha, 1)
+    given = torch.randn(3, *x.shape, dtype=x.dtype)
+    found, wanted = (
+        torch.autograd.grad(y, (x, alpha), given, is_grads_batched=True, retain_graph=True)
+        for y in (z, expected)
+    )
+    torch.testing.assert_close(found, wanted)
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(given[0], given[1])
+        found, wanted = (
+            [
+                forward_ad.unpack_dual(g).tangent
+                for g in grad(y, (x, alpha), dual, retain_graph=True)
+            ]
+            for y in (z, expected)
+        )
+    torch.testing.assert_close(found, wanted)
+
+
+def test_vectorized_jacobians():
+    x, alpha = inputs()
+    for f in (torch.autograd.functional.jacobian, torch.autograd.functional.hessian):
+        call = (lambda f: lambda x: f(x).pow(3).sum()) if "hessian" in f.__name__ else (lambda f: f)
+        found, expected = (
+            f(call(g), x.detach(), vectorize=True)
+            for g in (lambda x: elu(x, alpha), lambda x: formulas.elu(x, alpha, 1))
+        )
+        torch.testing.assert_close(found, expected)
+
+
 def test_gradients_of_one_input_alone():
     for needs in ((True, False), (False, True)):
         x, alpha = (t.detach().requires_grad_(n) for t, n in zip(inputs(), needs, strict=True))

@@ -83,6 +83,13 @@ def test_copies_and_files():
         assert other.alpha is not unit.alpha
 
 
+def test_first_values_after_the_memory_is_there():
+    """As large models are made: without memory at first."""
+    unit = ELU(3, alpha=0.5, device="meta").to_empty(device="cpu")
+    unit.reset_parameters()
+    assert unit.alpha.tolist() == [0.5] * 3
+
+
 def test_half_and_double_models():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), ELU(4))
     x = torch.randn(2, 3, 6, 6)
@@ -177,6 +184,72 @@ def test_what_cannot_be_converted_stays_as_it_is(model, message):
         convert(model, torch.randn(2, 4))
     assert repr(model) == before and model.training
     assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+class Own(nn.ELU):
+    def forward(self, x):
+        return super().forward(x) + 1
+
+
+def test_units_of_derived_classes_stay():
+    model = nn.Sequential(nn.Linear(4, 3), nn.ELU(), Own())
+    expected = model(torch.ones(2, 4))
+    convert(model, torch.ones(2, 4))
+    assert isinstance(model[1], ELU) and type(model[2]) is Own
+    torch.testing.assert_close(model(torch.ones(2, 4)), expected)
+    with pytest.raises(ValueError, match=r"module must hold torch\.nn\.ELU"):
+        convert(Own(), torch.ones(2, 4))
+
+
+class InPlace(nn.Module):
+    """Uses what its unit does to the unit's input."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.unit = nn.Linear(4, 3), nn.ELU(inplace=True)
+
+    def forward(self, x):
+        y = self.linear(x)
+        self.unit(y)
+        return y
+
+
+def test_a_model_that_would_compute_something_else_stays():
+    model = InPlace()
+    before, x = repr(model), torch.randn(5, 4)
+    expected = model(x)
+    with pytest.raises(ValueError, match="module must compute the same"):
+        convert(model, x)
+    assert repr(model) == before and torch.equal(model(x), expected)
+    assert repr(convert(nn.Sequential(nn.ELU(inplace=True)), torch.randn(2, 3))[0]) == "ELU(3)"
+
+
+def test_hooks_and_frozen_weights():
+    model = nn.Sequential(nn.ELU())
+    model[0].register_forward_hook(lambda *arguments: None)
+    with pytest.raises(ValueError, match="0 must have no hooks"):
+        convert(model, torch.ones(2, 3))
+    unit = nn.PReLU(3)
+    unit.weight.requires_grad_(False)
+    assert not convert(unit, torch.ones(2, 3), prelu=True).alpha.requires_grad
+
+
+def test_inputs_by_name_and_of_few_dimensions():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.unit = nn.ELU()
+
+        def forward(self, x):
+            return self.unit(input=x)
+
+    assert repr(convert(Named(), torch.ones(2, 3)).unit) == "ELU(3)"
+    with pytest.raises(ValueError, match="dim must be a dimension of unit's input, not 1"):
+        convert(Named(), torch.ones(3))
+    with torch.inference_mode():
+        model = convert(Named(), torch.ones(2, 3))
+    model(torch.ones(2, 3) * -1).sum().backward()
+    assert model.unit.alpha.grad is not None
 
 
 class Unreached(nn.Module):

@@ -86,6 +86,14 @@ def test_every_layer_has_its_module():
     same_labels(network, from_network(network), images(7))
 
 
+@pytest.mark.parametrize("name", ["features.0", "train"])
+def test_names_that_no_module_can_have(name):
+    layers = every_layer()
+    layers[1].name = name
+    with pytest.raises(ValueError, match=f"one that a module can have, not '{name}'"):
+        from_network(network_of(layers))
+
+
 def test_what_has_no_module_is_refused():
     layers = every_layer()
     layers.insert(2, Own())

@@ -43,11 +43,8 @@ def images(n, shape=SHAPE):
     return np.random.default_rng(1).normal(size=(n, *shape)).astype(np.float32)
 
 
-class Own(el.Layer):
-    """A layer that no framework knows."""
+class Own(el.ReLULayer):
+    """A layer that no framework knows, though it is derived from one that they do."""
 
     def predict(self, X):
-        return X
-
-    def backward(self, X, Z, dLdZ, memory):
-        return dLdZ
+        return super().predict(X) + 1

@@ -26,7 +26,8 @@ _SUFFIXES = frozenset(
 )
 
 # The folders of those to be tested on, where there is one "train".
-_TEST = ("test", "val", "valid", "validation")
+_TRAIN = ("train", "training")
+_TEST = ("test", "testing", "val", "valid", "validation")
 
 _CHANNELS = {1: "L", 3: "RGB"}
 
@@ -84,8 +85,9 @@ def load_image_folder(
 
     As torchvision's ImageFolder and MATLAB's imageDatastore have it: the classes are the names of
     the sub-folders, and images in folders below them belong to them. Where the sub-folders are
-    "train" and "test" (or "val", "valid", "validation"), the classes are in these, and nothing is
-    drawn at random. Hidden files, and files that are no images by their names, are passed over.
+    "train" (or "training") and "test" (or "testing", "val", "valid", "validation"), the classes are
+    in these, and nothing is drawn at random. Hidden files, links to folders below a class, and
+    files that are no images by their names are passed over.
 
     Parameters
     ----------
@@ -167,7 +169,7 @@ def _pillow() -> Any:
 
 
 def _checked_channels(channels: Any) -> int | None:
-    if channels is not None and (isinstance(channels, bool) or channels not in _CHANNELS):
+    if channels is not None and (type(channels) is not int or channels not in _CHANNELS):
         raise ValueError(f"channels must be 1 or 3, not {channels!r}")
     return None if channels is None else int(channels)
 
@@ -175,14 +177,14 @@ def _checked_channels(channels: Any) -> int | None:
 def _find(where: Path, fraction: float, rng: np.random.Generator) -> tuple[Files, Files]:
     """Return the files to train and to test on."""
     require_folder(where, "a sub-folder of images for each class")
-    test = next((where / name for name in _TEST if (where / name).is_dir()), None)
-    if (where / "train").is_dir() and test is not None:
-        train, tested = _classes(where / "train"), _classes(test)
+    given = {folder.name.lower(): folder for folder in _folders(where)}
+    learned = next((given[name] for name in _TRAIN if name in given), None)
+    test = next((given[name] for name in _TEST if name in given), None)
+    if learned is not None and test is not None:
+        train, tested = _classes(learned), _classes(test)
         unknown = sorted({name for _, name in tested} - {name for _, name in train})
         if unknown:
-            raise ValueError(
-                f"{where / 'train'} must have a sub-folder {unknown[0]}, which {test} has"
-            )
+            raise ValueError(f"{learned} must have a sub-folder {unknown[0]}, which {test} has")
         return train, tested
     parts: tuple[Files, Files] = [], []
     files = _classes(where)
@@ -230,8 +232,9 @@ def _images(folder: Path) -> Iterator[Path]:
         if path.name.startswith("."):
             continue
         if path.is_dir():
-            yield from _images(path)
-        elif path.suffix.lower() in _SUFFIXES:
+            if not path.is_symlink():  # it may lead back up
+                yield from _images(path)
+        elif path.suffix.lower() in _SUFFIXES and path.is_file():
             yield path
 
 
@@ -294,8 +297,10 @@ def _array(
     pillow: Any, image: Any, size: tuple[int, int] | None, channels: int
 ) -> npt.NDArray[np.float32]:
     """Return an image's values, from 0 to 1."""
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+        raise ValueError("its values must be of 8 or 16 bits, not of 32, whose range is not known")
     image = pillow.ImageOps.exif_transpose(image)
-    if image.mode[0] in "IF":  # 16 bits a pixel, or more
+    if image.mode[0] == "I":  # 16 bits
         values = np.asarray(image, dtype=np.float64) / 65535
         if not 0 <= values.min() <= values.max() <= 1:
             raise ValueError("grey levels must be from 0 to 65535")
@@ -316,6 +321,7 @@ def _array(
 
 def _labels(names: list[str]) -> npt.NDArray[Any]:
     """Return the classes' names; int64 where all are such numbers."""
-    if all(name.isascii() and name.isdigit() and str(int(name)) == name for name in set(names)):
+    numbers = all(name.isascii() and name.isdigit() and len(name) < 19 for name in names)
+    if numbers and all(str(int(name)) == name for name in set(names)):
         return np.array(names, dtype=np.int64)
     return np.array(names)

@@ -215,6 +215,18 @@ def _is_built_in(cls: type[Layer]) -> bool:
     return cls in _BUILT_IN.values()
 
 
+def require_built_in(index: int, layer: Layer) -> None:
+    """Check that a layer is of one of elulayer's own classes, and not of one derived from them.
+
+    Raises
+    ------
+    TypeError
+        If it is not.
+    """
+    if not _is_built_in(type(layer)):
+        raise TypeError(f"{label(index, layer)} must be of one of elulayer's own classes")
+
+
 def _full_name(cls: type[Layer]) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from .module import ELU
 
@@ -44,7 +47,8 @@ def convert(
     ------
     ValueError
         If the model has no unit to replace, the pass does not come to one, or it comes to one with
-        different numbers of channels. Nothing is replaced then.
+        different numbers of channels; if one has hooks; or if the model computes something else
+        then, as where it uses what a unit does in place. Nothing is replaced then.
 
     Examples
     --------
@@ -56,55 +60,87 @@ def convert(
     """
     kinds = (nn.ELU, nn.PReLU) if prelu else (nn.ELU,)
     units: dict[nn.Module, str] = {
-        unit: name for name, unit in module.named_modules() if isinstance(unit, kinds)
+        unit: name or "module" for name, unit in module.named_modules() if type(unit) in kinds
     }
     if not units:
         raise ValueError(
             "module must hold torch.nn.ELU" + " or torch.nn.PReLU" * prelu + ", not none of them"
         )
-    reached = _inputs(module, inputs, units, dim)
+    for unit, name in units.items():
+        if unit._forward_hooks or unit._forward_pre_hooks or unit._backward_hooks:
+            raise ValueError(f"{name} must have no hooks, which would be lost")
+    before, reached = _run(module, inputs, units, dim)
     new = {unit: _learnable(unit, x, dim, learnable) for unit, x in reached.items()}
+    _replace(module, new)
+    result = new.get(module, module)
+    if not prelu and not _same(before, _run(result, inputs, {}, dim)[0]):
+        _replace(module, {new_unit: unit for unit, new_unit in new.items()})
+        raise ValueError(
+            "module must compute the same with other units in the places of its own; it uses what "
+            "one of them does in place, or calls one that is not found among its modules"
+        )
+    return result
+
+
+def _replace(module: nn.Module, new: Mapping[nn.Module, nn.Module]) -> None:
     for parent in list(module.modules()):
         for name, child in parent._modules.items():
-            if child in new:
+            if child is not None and child in new:
                 setattr(parent, name, new[child])
-    return new.get(module, module)
 
 
-def _inputs(
+def _run(
     module: nn.Module, inputs: tuple[Any, ...], units: dict[nn.Module, str], dim: int
-) -> dict[nn.Module, Tensor]:
-    """Return an input of each unit, of which all have one number of channels."""
+) -> tuple[Any, dict[nn.Module, Tensor]]:
+    """Return what the model computes, and an input of each unit."""
     seen: dict[nn.Module, list[Tensor]] = {unit: [] for unit in units}
-    hooks = [
-        unit.register_forward_pre_hook(lambda unit, given: seen[unit].append(given[0]))
-        for unit in units
-    ]
+
+    def look(unit: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        seen[unit].append(given[0] if given else named["input"])
+
+    hooks = [unit.register_forward_pre_hook(look, with_kwargs=True) for unit in units]
     modes = {part: part.training for part in module.modules()}
     try:
         module.eval()
         with torch.no_grad():
-            module(*inputs)
+            result = module(*copy.deepcopy(inputs))
     finally:
         for hook in hooks:
             hook.remove()
         for part, training in modes.items():
             part.training = training
     for unit, tensors in seen.items():
-        sizes = sorted({x.shape[dim] for x in tensors})
-        name = units[unit] or "module"
-        if not sizes:
+        name = units[unit]
+        if not tensors:
             raise ValueError(f"{name} must be reached by the forward pass of the inputs")
+        if not all(-x.dim() <= dim < x.dim() for x in tensors):
+            raise ValueError(f"dim must be a dimension of {name}'s input, not {dim}")
+        sizes = sorted({x.shape[dim] for x in tensors})
         if len(sizes) > 1:
             raise ValueError(f"{name} must have one number of channels, not {sizes}")
-    return {unit: tensors[0] for unit, tensors in seen.items()}
+    return result, {unit: tensors[0] for unit, tensors in seen.items()}
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two results of a model are, but for rounding."""
+    pairs = zip(tree_leaves(one), tree_leaves(other), strict=True)
+    return all(
+        torch.allclose(a, b, rtol=1e-3, atol=1e-3 * float(a.abs().max()), equal_nan=True)
+        for a, b in pairs
+        if isinstance(a, Tensor) and a.is_floating_point() and a.numel()
+    )
 
 
 def _learnable(unit: nn.Module, x: Tensor, dim: int, learnable: bool) -> ELU:
     """Return the unit that takes the place of another, whose input is like x."""
     alpha: Any = unit.alpha if isinstance(unit, nn.ELU) else unit.weight
-    if isinstance(alpha, Tensor) and alpha.numel() == 1:
-        alpha = alpha.reshape(())
-    return ELU(
-        x.shape[dim], alpha=alpha, learnable=learnable, dim=dim, device=x.device, dtype=x.dtype
-    ).train(unit.training)
+    if isinstance(alpha, Tensor):
+        learnable = learnable and alpha.requires_grad
+        if alpha.numel() == 1:
+            alpha = alpha.reshape(())
+    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    with torch.inference_mode(False):
+        new = ELU(
+            x.shape[dim], alpha=alpha, learnable=learnable, dim=dim, device=x.device, dtype=dtype
+        )
+    return new.train(unit.training)

@@ -19,7 +19,7 @@ from torch import Tensor
 def elu(x: Tensor, alpha: Tensor, dim: int) -> Tensor:
     """Compute the unit; 16-bit types in float32, rounded once."""
     wide = _wide(x)
-    negative = _beside(alpha, x, dim) * torch.expm1(wide.clamp(max=0))
+    negative = _beside(alpha, x, dim) * _expm1(_below(wide))
     return torch.where(wide > 0, wide, negative).to(x.dtype)
 
 
@@ -91,6 +91,20 @@ def _sum(terms: Tensor, alpha: Tensor, dim: int) -> Tensor:
 def _factors(x: Tensor, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return E, e and s."""
     wide = _wide(x)
-    below = wide.clamp(max=0)  # no infinity where it is not looked at
+    below = _below(wide)
     E = torch.where(wide > 0, 0, torch.exp(below))
-    return E, torch.expm1(below), torch.where(wide > 0, 1, a * E)
+    return E, _expm1(below), torch.where(wide > 0, 1, a * E)
+
+
+def _below(x: Tensor) -> Tensor:
+    """Return x where it is not above 0: no infinity in what is not looked at."""
+    return torch.where(x > 0, 0, x)
+
+
+def _expm1(x: Tensor) -> Tensor:
+    """Return expm1(x), of which the derivative is exp(x).
+
+    PyTorch takes expm1(x) + 1, of which nothing is left where x is far below 0.
+    """
+    constant = x.detach()
+    return torch.expm1(constant) + (torch.exp(x) - torch.exp(constant))

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.fx
 from torch import Tensor
 
 from .._support.checks import integer
 from .functional import elu
+
+torch.fx.wrap("elu")  # a call of its own to torch.fx.symbolic_trace
 
 
 class ELU(torch.nn.Module):
@@ -65,14 +68,19 @@ class ELU(torch.nn.Module):
         if given.shape not in ((), shape):
             allowed = "()" if shared else f"{shape} or ()"
             raise ValueError(f"alpha must have shape {allowed}, not {tuple(given.shape)}")
+        self._first = given.detach().cpu().clone()
         values = torch.empty(shape, device=device, dtype=dtype)
-        with torch.no_grad():
-            values.copy_(given)
         self.alpha = torch.nn.Parameter(values, requires_grad=learnable)
+        self.reset_parameters()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def reset_parameters(self) -> None:
+        """Give alpha its first values."""
+        with torch.no_grad():
+            self.alpha.copy_(self._first)
+
+    def forward(self, input: Tensor) -> Tensor:
         """Compute :func:`elulayer.torch.elu`."""
-        return elu(x, self.alpha, dim=self.dim)
+        return elu(input, self.alpha, dim=self.dim)
 
     def extra_repr(self) -> str:
         """Return what `repr` shows: the arguments that are not the defaults."""

@@ -173,7 +173,11 @@ class Elu(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
         """Compute the gradients."""
-        if torch.is_grad_enabled():
-            return _elu_gradient(ctx, grad)
         x, alpha = ctx.saved_tensors
+        if (
+            torch.is_grad_enabled()
+            or needs_formula(grad, x, alpha)
+            or torch._C._functorch.is_legacy_batchedtensor(grad)
+        ):
+            return _elu_gradient(ctx, grad)
         return (*elu_backward(grad, x, alpha, ctx.dim), None)

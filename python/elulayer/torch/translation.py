@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from .. import layers
 from .._support.checks import kind_of
-from ..layers.contract import label
 from ..network import Network
+from ..network.files import require_built_in
 from ..network.states import prefixes
 from .module import ELU
 
@@ -72,6 +72,10 @@ def from_network(network: Network) -> nn.Sequential:
         raise RuntimeError("the network has no values yet: train it or call initialize")
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     flat = False
+    for name in (
+        name for name in prefixes(network.layers) if "." in name or hasattr(nn.Sequential, name)
+    ):
+        raise ValueError(f"a layer's name must be one that a module can have, not {name!r}")
     for index, prefix in enumerate(prefixes(network.layers)[:-1]):
         layer = network.layers[index]
         if isinstance(layer, layers.FullyConnectedLayer):
@@ -87,6 +91,7 @@ def from_network(network: Network) -> nn.Sequential:
 
 def _module(index: int, layer: Any, flat: bool) -> nn.Module:
     """Return the module of a layer; `flat` says that its input is no image."""
+    require_built_in(index, layer)
     match layer:
         case layers.ImageInputLayer():
             return ZeroCenter(layer.input_shape)
@@ -121,4 +126,4 @@ def _module(index: int, layer: Any, flat: bool) -> nn.Module:
             return nn.Linear(np.asarray(layer.weights).shape[1], layer.num_outputs)
         case layers.SoftmaxLayer():
             return nn.Softmax(dim=1)
-    raise TypeError(f"{label(index, layer)} must be of one of elulayer's own classes")
+    raise NotImplementedError(type(layer).__name__)

@@ -107,9 +107,10 @@ def train_network(
     -----
     The first Ctrl-C stops the run as an output function can: the iteration is finished, a
     checkpoint written where there is a `checkpoint_path` and more to do, and the network returned
-    with what it has learned; ``record.stopped_by`` is then "interrupt". The second raises KeyboardInterrupt, and so
-    does one in the passes over the data before the first iteration. Runs in other threads than the
-    main one, and where SIGINT has another handler than Python's own, leave it as it is.
+    with what it has learned; ``record.stopped_by`` is then "interrupt". The second raises
+    KeyboardInterrupt, and so does one in the passes over the data before the first iteration. Runs
+    in other threads than the main one, and where SIGINT has another handler than Python's own,
+    leave it as it is.
     """
     if not isinstance(options, TrainingOptions):
         raise TypeError(f"options must be TrainingOptions, not {type(options).__name__}")
