@@ -1,6 +1,6 @@
 // The extension elulayer._xla: the functions as handlers of XLA's foreign function interface, which
-// JAX calls. Buffers are dense, of dimensions (..., outer, channels, inner), alphas (..., channels);
-// those before the last three, or the last, are of vmap: each of them is a call.
+// JAX calls. Buffers are dense, of dimensions (..., outer, channels, inner), alphas (...,
+// channels); those before the last three, or the last, are of vmap: each of them is a call.
 #include <pybind11/pybind11.h>
 
 #include <cstdint>
@@ -76,11 +76,9 @@ ffi::Error call_elu_backward(ffi::AnyBuffer grad, ffi::AnyBuffer x, ffi::AnyBuff
   });
 }
 
-XLA_FFI_DEFINE_HANDLER(elu_handler, call_elu,
-                       ffi::Ffi::Bind()
-                           .Arg<ffi::AnyBuffer>()
-                           .Arg<ffi::AnyBuffer>()
-                           .Ret<ffi::AnyBuffer>());
+XLA_FFI_DEFINE_HANDLER(
+    elu_handler, call_elu,
+    ffi::Ffi::Bind().Arg<ffi::AnyBuffer>().Arg<ffi::AnyBuffer>().Ret<ffi::AnyBuffer>());
 
 XLA_FFI_DEFINE_HANDLER(elu_backward_handler, call_elu_backward,
                        ffi::Ffi::Bind()
