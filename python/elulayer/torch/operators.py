@@ -55,14 +55,13 @@ def elu_double_backward(
 
 def _array(tensor: Tensor) -> Any:
     """Return what the functions on arrays take: an array in host memory, a tensor on a GPU."""
-    tensor = tensor.detach().resolve_neg()
     if not tensor.is_cpu:
-        return _dense(tensor)
+        return _dense(tensor.detach().resolve_neg())
     if tensor.dtype == torch.bfloat16:
         from ml_dtypes import bfloat16
 
-        return tensor.view(torch.int16).numpy().view(bfloat16)
-    return tensor.numpy()
+        return tensor.detach().resolve_neg().view(torch.int16).numpy().view(bfloat16)
+    return tensor.numpy(force=True)  # its memory, whatever autograd has on record
 
 
 def _dense(tensor: Tensor) -> Tensor:
@@ -75,9 +74,10 @@ def _tensor(array: Any) -> Tensor:
     """Return what the functions on arrays give: an array, a NumPy scalar, or a tensor already."""
     if isinstance(array, Tensor):
         return array
-    if array.dtype.name == "bfloat16":
-        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(np.asarray(array))
+    array = np.asarray(array)
+    if array.dtype.kind == "f":
+        return torch.from_numpy(array)
+    return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
 
 
 for _name, _kernel in (
