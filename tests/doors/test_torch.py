@@ -25,6 +25,7 @@ LAYOUTS = {
         else torch.complex(x, -x).conj().imag
     ),
     "empty": lambda x: x[:0],
+    "channels last of one row": lambda x: x[:, :, :1].to(memory_format=torch.channels_last),
 }
 
 
@@ -100,6 +101,16 @@ def test_channels_on_any_dimension(dim):
     alpha = torch.rand(x.shape[dim])
     expected = torch.where(x > 0, x, formulas._beside(alpha, x, dim % 4) * torch.expm1(x))
     torch.testing.assert_close(elu(x, alpha, dim=dim), expected)
+
+
+def test_alphas_of_any_strides():
+    x, alpha = images(torch.float32), torch.rand(6)[::2]
+    for given in (alpha, torch.tensor(0.3).expand(3), alpha.flip(0)):
+        given = given.detach().requires_grad_()
+        z = elu(x, given)
+        z.sum().backward()
+        assert torch.equal(z, elu(x, given.detach().clone()))
+        torch.testing.assert_close(given.grad, torch.expm1(x.clamp(max=0)).sum((0, 2, 3)))
 
 
 def test_one_alpha():

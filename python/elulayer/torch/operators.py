@@ -29,28 +29,28 @@ _library.define(
 
 def elu(x: Tensor, alpha: Tensor, dim: int) -> Tensor:
     """Compute the unit."""
-    z = torch.empty_like(x)
-    arrays.elu(_array(x), _array(alpha), axis=dim, out=_array(z))
-    return z
+    x = _dense(x)
+    return _tensor(arrays.elu(_array(x), _array(alpha), axis=dim), x)
 
 
 def elu_backward(grad: Tensor, x: Tensor, alpha: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     """Compute the gradients with respect to x and alpha."""
-    dx = torch.empty_like(x)
-    found = arrays.elu_backward(_array(grad), _array(x), _array(alpha), axis=dim, out=_array(dx))
-    return dx, _tensor(found[1])
+    x = _dense(x)
+    dx, dalpha = arrays.elu_backward(_array(grad), _array(x), _array(alpha), axis=dim)
+    return _tensor(dx, x), _tensor(dalpha)
 
 
 def elu_double_backward(
     v: Tensor, w: Tensor, grad: Tensor, x: Tensor, alpha: Tensor, dim: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Compute the gradients of sum(v dx) + sum(w dalpha) with respect to grad, x and alpha."""
+    x = _dense(x)
     if not x.is_cpu:
-        return formulas.elu_double_backward(v, w, grad, _dense(x), alpha, dim)
+        return formulas.elu_double_backward(v, w, grad, x, alpha, dim)
     dgrad, dx, dalpha = arrays.elu_double_backward(
-        _array(v), _array(w), _array(grad), _array(_dense(x)), _array(alpha), axis=dim
+        _array(v), _array(w), _array(grad), _array(x), _array(alpha), axis=dim
     )
-    return _tensor(dgrad), _tensor(dx), _tensor(dalpha)
+    return _tensor(dgrad, x), _tensor(dx, x), _tensor(dalpha)
 
 
 def _array(tensor: Tensor) -> Any:
@@ -66,18 +66,26 @@ def _array(tensor: Tensor) -> Any:
 
 def _dense(tensor: Tensor) -> Tensor:
     """Return a tensor that has the strides of its results."""
+    if tensor.is_contiguous():
+        return tensor
     result = torch.empty_like(tensor)
     return tensor if result.stride() == tensor.stride() else result.copy_(tensor)
 
 
-def _tensor(array: Any) -> Tensor:
-    """Return what the functions on arrays give: an array, a NumPy scalar, or a tensor already."""
+def _tensor(array: Any, like: Tensor | None = None) -> Tensor:
+    """Return what the functions on arrays give: an array, a NumPy scalar, or a tensor already.
+
+    Where a dimension is 1 or nothing is there, strides mean nothing; they are those of dense `like`.
+    """
     if isinstance(array, Tensor):
-        return array
-    array = np.asarray(array)
-    if array.dtype.kind == "f":
-        return torch.from_numpy(array)
-    return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+        tensor = array
+    elif (array := np.asarray(array)).dtype.kind == "f":
+        tensor = torch.from_numpy(array)
+    else:
+        tensor = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    if like is None or tensor.stride() == like.stride():
+        return tensor
+    return tensor.as_strided(like.shape, like.stride())
 
 
 for _name, _kernel in (
