@@ -29,6 +29,7 @@ from .layers import (
     ReLULayer,
     SoftmaxLayer,
 )
+from .layers.contract import label
 from .network import Network
 from .network.files import require_built_in
 
@@ -168,7 +169,7 @@ class _Graph:
             case ClassificationLayer():
                 pass
             case _:
-                raise NotImplementedError(type(layer).__name__)
+                raise TypeError(f"{label(index, layer)} has no operator of ONNX")
 
     def _add_pooling(self, kind: str, layer: Any, shape: tuple[int, ...], **options: Any) -> None:
         """Add a pooling whose result has this shape.

@@ -3,6 +3,7 @@
 import numpy as np
 
 import elulayer as el
+from elulayer import layers
 
 SHAPE = (2, 13, 11)
 
@@ -26,9 +27,12 @@ def every_layer():
     ]
 
 
-def network_of(layers, classes=None):
+assert {type(layer).__name__ for layer in every_layer()} == set(layers.__all__) - {"Layer"}
+
+
+def network_of(row, classes=None):
     """Make a network, and draw its values."""
-    network = el.Network(layers, classes)
+    network = el.Network(row, classes)
     network.initialize(0)
     rng = np.random.default_rng(0)
     for layer in network.layers:

@@ -75,7 +75,7 @@ def _dense(tensor: Tensor) -> Tensor:
 def _tensor(array: Any, like: Tensor | None = None) -> Tensor:
     """Return what the functions on arrays give: an array, a NumPy scalar, or a tensor already.
 
-    Where a dimension is 1 or nothing is there, strides mean nothing; they are those of dense `like`.
+    Strides that mean nothing, of dimensions of 1 and empty tensors, are those of dense `like`.
     """
     if isinstance(array, Tensor):
         tensor = array

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .. import layers
 from .._support.checks import kind_of
+from ..layers.contract import label
 from ..network import Network
 from ..network.files import require_built_in
 from ..network.states import prefixes
@@ -126,4 +127,4 @@ def _module(index: int, layer: Any, flat: bool) -> nn.Module:
             return nn.Linear(np.asarray(layer.weights).shape[1], layer.num_outputs)
         case layers.SoftmaxLayer():
             return nn.Softmax(dim=1)
-    raise NotImplementedError(type(layer).__name__)
+    raise TypeError(f"{label(index, layer)} has no module of PyTorch")
