@@ -55,9 +55,9 @@ endef
 test-clang: $(VENV)/.installed-test
 	$(call test_core,clang,CMAKE_CXX_COMPILER=clang++)
 
-# What JAX, ONNX and PyTorch make of the package, with the extension for XLA.
+# What JAX, ONNX, PyTorch and pandas make of the package, with the extension for XLA.
 test-doors: $(VENV)/.installed-doors
-	$(call test_core,doors,ELULAYER_XLA_INCLUDE=$$($(BIN)/python -c "import jax; print(jax.ffi.include_dir())"),,tests/doors)
+	$(call test_core,doors,ELULAYER_XLA_INCLUDE=$$($(BIN)/python -c "import jax; print(jax.ffi.include_dir())"),,tests/doors tests/network/test_labels.py)
 
 # The interpreter is not instrumented, so the sanitizer's library is loaded before it.
 test-sanitized: $(VENV)/.installed-test

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from ._support.checks import kind_of
 from ._support.typing import AnyArray
 from ._support.whole_files import require_writable, write_whole
 from .layers import (
@@ -31,7 +30,7 @@ from .layers import (
 )
 from .layers.contract import label
 from .network import Network
-from .network.files import require_built_in
+from .network.files import require_built_in, require_values
 
 _OPSET = 13
 _IR = 8
@@ -67,10 +66,7 @@ def export_onnx(network: Network, path: str | os.PathLike[str]) -> None:
     ONNX Runtime computes exp(x) - 1 in Elu: of x between about -1e-7 and 0 nothing is left in
     float32, where `elulayer.elu` gives alpha * x.
     """
-    if not isinstance(network, Network):
-        raise TypeError(f"network must be a Network, not {kind_of(network)}")
-    if network.num_classes == 0:
-        raise RuntimeError("the network has no values yet: train it or call initialize")
+    require_values(network)
     try:
         import onnx
     except ImportError as error:

@@ -1,8 +1,5 @@
 """elulayer.jax.elu: by XLA's foreign function interface where it was built, and composed."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -199,17 +196,3 @@ def test_what_does_not_fit_is_told_in_python(arguments, error, message):
     for call in (elu, jax.jit(elu, static_argnums=2)):
         with pytest.raises(error, match=message):
             call(*arguments)
-
-
-def test_importing_elulayer_does_not_import_jax():
-    code = "import elulayer, elulayer.cli, sys; assert 'jax' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_without_jax():
-    code = (
-        "import sys; sys.modules['jax'] = None\n"
-        "try: import elulayer.jax\nexcept ImportError as error: print(error)"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.stdout == "elulayer.jax needs JAX: pip install 'elulayer[jax]'\n"

@@ -1,8 +1,5 @@
 """elulayer.torch.elu: values, dtypes, strides, and what it refuses."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -181,17 +178,3 @@ def test_devices_without_kernels_have_the_formula():
     x = images(torch.float32).to("meta")
     z = elu(x, torch.ones(3, device="meta"))
     assert z.is_meta and z.shape == x.shape
-
-
-def test_importing_elulayer_does_not_import_torch():
-    code = "import elulayer, elulayer.cli, sys; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_without_torch():
-    code = (
-        "import sys; sys.modules['torch'] = None\n"
-        "try: import elulayer.torch\nexcept ImportError as error: print(error)"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.stdout == "elulayer.torch needs PyTorch: pip install 'elulayer[torch]'\n"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import layers as builtin
+from .._support.checks import kind_of
 from .._support.typing import AnyArray
 from ..layers import Layer
 from ..layers.contract import label
@@ -49,10 +50,7 @@ def save_network(network: Network, path: str | os.PathLike[str]) -> None:
     ValueError
         If two different layer classes of your own have one name.
     """
-    if not isinstance(network, Network):
-        raise TypeError(f"network must be a Network, not {type(network).__name__}")
-    if network.num_classes == 0:
-        raise RuntimeError("the network has no values yet: train it or call initialize")
+    require_values(network)
     content = {"layers": describe_layers(network.layers), "classes": pack_labels(network.classes)}
     write_tensors(path, KIND, values(network.layers), content, repr(network))
 
@@ -213,6 +211,22 @@ def custom_classes(custom_layers: Iterable[type[Layer]]) -> dict[str, type[Layer
 
 def _is_built_in(cls: type[Layer]) -> bool:
     return cls in _BUILT_IN.values()
+
+
+def require_values(network: Any) -> None:
+    """Check that a network is one, and has values.
+
+    Raises
+    ------
+    RuntimeError
+        If it has none yet.
+    TypeError
+        If it is something else.
+    """
+    if not isinstance(network, Network):
+        raise TypeError(f"network must be a Network, not {kind_of(network)}")
+    if network.num_classes == 0:
+        raise RuntimeError("the network has no values yet: train it or call initialize")
 
 
 def require_built_in(index: int, layer: Layer) -> None:

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from .. import layers
-from .._support.checks import kind_of
 from ..layers.contract import label
 from ..network import Network
-from ..network.files import require_built_in
+from ..network.files import require_built_in, require_values
 from ..network.states import prefixes
 from .module import ELU
 
@@ -67,10 +66,7 @@ def from_network(network: Network) -> nn.Sequential:
     TypeError
         If it is no network, or holds a layer of another class.
     """
-    if not isinstance(network, Network):
-        raise TypeError(f"network must be a Network, not {kind_of(network)}")
-    if network.num_classes == 0:
-        raise RuntimeError("the network has no values yet: train it or call initialize")
+    require_values(network)
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     flat = False
     for name in (
