@@ -324,29 +324,57 @@ class JAX(Peer):
         self.jax = jax
         self.version = jax.__version__
 
+    def shaped(self, alpha, x, axis):
+        return per_channel(alpha, x, axis)
+
+    def elu(self, x, alpha):
+        jnp = self.jax.numpy
+        return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.minimum(x, 0)))
+
     def prepare(self, x, grad, alpha, axis):
-        jax, jnp = self.jax, self.jax.numpy
+        jax = self.jax
         if x.dtype != np.float32:
             raise UnsupportedError("JAX has float64 only after a switch for the whole process")
 
-        def elu(x, alpha):
-            return jnp.where(x > 0, x, alpha * jnp.expm1(jnp.minimum(x, 0)))
+        self.axis = axis
 
         def elu_and_gradients(x, alpha, grad):
-            Z, gradients = jax.vjp(elu, x, alpha)
+            Z, gradients = jax.vjp(self.elu, x, alpha)
             dX, dalpha = gradients(grad)
             return Z, dX, dalpha.reshape(-1)
 
-        self.inputs = [jnp.array(x), jnp.array(per_channel(alpha, x, axis))]
-        self.grad = None if grad is None else jnp.array(grad)
-        self.elu = jax.jit(elu)
+        self.inputs = [jax.numpy.array(x), jax.numpy.array(self.shaped(alpha, x, axis))]
+        self.grad = None if grad is None else jax.numpy.array(grad)
+        self.compiled = jax.jit(self.elu)
         self.elu_and_gradients = jax.jit(elu_and_gradients)
 
     def forward(self):
-        return self.elu(*self.inputs).block_until_ready()
+        return self.compiled(*self.inputs).block_until_ready()
 
     def forward_backward(self):
         return self.jax.block_until_ready(self.elu_and_gradients(*self.inputs, self.grad))
+
+
+@peer
+class ElulayerJAX(JAX):
+    """The package's function for JAX, compiled, by XLA's foreign function interface."""
+
+    key = "elulayer-jax"
+    name = "elulayer.jax"
+
+    def __init__(self, threads):
+        super().__init__(threads)
+        from elulayer.jax import backend, elu
+
+        if backend != "xla-ffi":
+            raise UnsupportedError("built without ELULAYER_XLA_INCLUDE (docs/jax.md)")
+        self.function_of_axis = elu
+
+    def shaped(self, alpha, x, axis):
+        return alpha
+
+    def elu(self, x, alpha):
+        return self.function_of_axis(x, alpha, self.axis)
 
 
 @peer

@@ -32,6 +32,7 @@ PEERS = {
     "elulayer": "elulayer",
     "torch": "torch eager, the same network",
     "torch-compile": "torch.compile of the same",
+    "elulayer-torch": "torch eager with elulayer.torch.ELU",
 }
 
 
@@ -56,7 +57,8 @@ def train_elulayer(data, epochs, seed):
     return seconds, accuracy, len(info.loss), el.__version__
 
 
-def train_torch(data, epochs, seed, compiled=False):
+def composed_elu():
+    """Return a module that has what the peers of torch compare with."""
     import torch
     from torch import nn
 
@@ -70,6 +72,22 @@ def train_torch(data, epochs, seed, compiled=False):
         def forward(self, x):
             return nn.functional.prelu(nn.functional.elu(x), self.alpha)
 
+    return ELU(20)
+
+
+def elulayer_elu():
+    """Return the package's module."""
+    import torch
+
+    from elulayer.torch import ELU
+
+    return ELU(20, alpha=torch.rand(20))
+
+
+def train_torch(data, epochs, seed, make_elu=composed_elu, compiled=False):
+    import torch
+    from torch import nn
+
     torch.manual_seed(seed)
     x_train = torch.from_numpy(data.X_train)
     y_train = torch.from_numpy(data.Y_train)
@@ -77,7 +95,7 @@ def train_torch(data, epochs, seed, compiled=False):
     start = time.perf_counter()
     mean = x_train.mean(dim=0)
     dense = nn.Linear(20 * (height - 4) * (width - 4), 10)
-    model = nn.Sequential(nn.Conv2d(1, 20, 5), nn.BatchNorm2d(20), ELU(20), nn.Flatten(), dense)
+    model = nn.Sequential(nn.Conv2d(1, 20, 5), nn.BatchNorm2d(20), make_elu(), nn.Flatten(), dense)
     for layer in (model[0], dense):
         nn.init.normal_(layer.weight, 0, 0.01)
         nn.init.zeros_(layer.bias)
@@ -131,6 +149,7 @@ def child(args):
         "elulayer": train_elulayer,
         "torch": train_torch,
         "torch-compile": functools.partial(train_torch, compiled=True),
+        "elulayer-torch": functools.partial(train_torch, make_elu=elulayer_elu),
     }[args.peer]
     seconds, accuracy, iterations, version = train(data, args.epochs, args.seed)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

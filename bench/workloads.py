@@ -19,6 +19,7 @@ PER_CHANNEL = (
     "torch",
     "torch-compile",
     "jax",
+    "elulayer-jax",
     "numba",
     "numexpr",
 )
