@@ -15,7 +15,7 @@ ifdef WERROR
 export SKBUILD_CMAKE_DEFINE := ELULAYER_WERROR=ON
 endif
 
-.PHONY: help train test test-clang test-doors test-sanitized portability accuracy bench bench-compilers bench-native bench-training compare lint format clean
+.PHONY: help train test test-clang test-doors test-mpi test-sanitized portability accuracy bench bench-compilers bench-native bench-parallel bench-training compare lint format clean
 
 help:
 	@echo "make train            install into $(VENV) and run the blog's training run"
@@ -29,6 +29,8 @@ help:
 	@echo "make bench-training   the training run beside torch (installs torch)"
 	@echo "make compare          networks that differ in one thing, trained and compared: docs/compare.md"
 	@echo "make test-doors       installs PyTorch, JAX and ONNX Runtime, and runs the tests with them"
+	@echo "make test-mpi         installs two MPIs, and runs the tests that start processes with each"
+	@echo "make bench-parallel   an iteration on one rank and on several, by MPI"
 	@echo "make lint             formatting, linting, types, stubs"
 	@echo "make format           format the Python and C++ sources"
 	@echo "make clean            remove $(VENV) and the build folders"
@@ -55,9 +57,17 @@ endef
 test-clang: $(VENV)/.installed-test
 	$(call test_core,clang,CMAKE_CXX_COMPILER=clang++)
 
+# JAX brings the headers of the extension for XLA.
+with_xla = ELULAYER_XLA_INCLUDE=$$($(BIN)/python -c "import jax; print(jax.ffi.include_dir())")
+
 # What JAX, ONNX, PyTorch and pandas make of the package, with the extension for XLA.
 test-doors: $(VENV)/.installed-doors
-	$(call test_core,doors,ELULAYER_XLA_INCLUDE=$$($(BIN)/python -c "import jax; print(jax.ffi.include_dir())"),,tests/doors tests/network/test_labels.py)
+	$(call test_core,doors,$(with_xla),,tests/doors tests/network/test_labels.py)
+
+# Two MPIs do not fit into one environment.
+test-mpi: build/mpi/mpich/.installed build/mpi/openmpi/.installed
+	for mpi in mpich openmpi; do echo "== $$mpi"; ELULAYER_TEST_MPI=$(abspath build/mpi)/$$mpi \
+	  $(BIN)/python -m pytest $(ARGS) tests/mpi || exit 1; done
 
 # The interpreter is not instrumented, so the sanitizer's library is loaded before it.
 test-sanitized: $(VENV)/.installed-test
@@ -96,6 +106,11 @@ compare: $(VENV)/.installed-test
 bench-training: $(VENV)/.installed-bench
 	$(BIN)/python bench/training.py $(ARGS)
 
+bench-parallel: build/mpi/mpich/.installed
+	PYTHONPATH=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])') \
+	  build/mpi/mpich/bin/python bench/parallel.py $(ARGS)
+	$(BIN)/python bench/scaling.py
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -115,15 +130,29 @@ format: $(VENV)/.installed-dev
 clean:
 	rm -rf $(VENV) build
 
+new_venv = $(PYTHON) -m venv $(1) || { rm -rf $(1); $(PYTHON) -m virtualenv $(1); } || \
+  { rm -rf $(1); echo "$(PYTHON) has neither a working venv module nor virtualenv" >&2; exit 1; }
+
+# mpi4py and an MPI of PyPI's; the package and what it needs come from the other environment.
+build/mpi/%/.installed: $(VENV)/.installed-test
+	$(call new_venv,build/mpi/$*)
+	build/mpi/$*/bin/python -m pip install --quiet mpi4py $*
+	@touch $@
+
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "elulayer needs Python 3.10 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); $(PYTHON) -m virtualenv $(VENV); } || \
-	  { rm -rf $(VENV); echo "$(PYTHON) has neither a working venv module nor virtualenv" >&2; exit 1; }
+	$(call new_venv,$(VENV))
 
 $(VENV)/.installed: $(BIN)/python $(SOURCES)
 	$(BIN)/python -m pip install --quiet '.[train]'
 	@touch $@
+
+$(VENV)/.installed-bench: $(BIN)/python $(SOURCES)
+	$(BIN)/python -m pip install --quiet '.[bench]'
+	SKBUILD_BUILD_DIR=build/bench-python/objects SKBUILD_CMAKE_DEFINE="$(with_xla);ELULAYER_CUDA=OFF" \
+	  $(BIN)/python -m pip install --quiet --no-deps .
+	@touch $(VENV)/.installed $@
 
 $(VENV)/.installed-%: $(BIN)/python $(SOURCES)
 	$(BIN)/python -m pip install --quiet '.[$*]'

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from shared import documents
+
 torch = pytest.importorskip("torch", reason="the optional package torch is not installed")
 
 if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
@@ -60,3 +62,12 @@ def test_every_rank_and_run_has_the_same_gradients(tmp_path):
             assert all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
         for got, expected in zip(first, whole, strict=True):
             torch.testing.assert_close(got, expected)
+
+
+def test_the_page_about_several_processes(tmp_path):
+    _, (code, printed) = documents.programs(documents.DOCS / "parallel.md")
+    program = tmp_path / "program.py"
+    program.write_text(code)
+    run = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", str(program)]
+    out = subprocess.run(run, check=True, stdout=subprocess.PIPE, text=True, timeout=300).stdout
+    assert out == printed

@@ -11,6 +11,14 @@ DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE)
 
 
+def programs(document):
+    """Return its programs of Python, each with the output that is shown after it."""
+    text = document.read_text()
+    for block in re.split(r"^```python\n", text, flags=re.MULTILINE)[1:]:
+        code, rest = block.split("```\n", 1)
+        yield code, re.search(r"^```text\n(.*?)^```\n", rest, re.DOTALL | re.MULTILINE)[1]
+
+
 def run(document):
     """Run its blocks; return the names that they leave."""
     text = document.read_text()

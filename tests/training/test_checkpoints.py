@@ -12,6 +12,7 @@ import pytest
 
 import elulayer as el
 from elulayer.training import sources
+from elulayer.training.ranks import Ranks
 from shared.small_network import blobs, options, same, small_layers, values
 
 # Trains with a checkpoint at every iteration and dies in the middle: by the signal that cannot be
@@ -382,7 +383,7 @@ def test_of_a_large_set_images_count_evenly(monkeypatch):
     monkeypatch.setattr(sources, "_HASHED_TOGETHER", 7 * size)
 
     def fingerprint(X, Y):
-        return sources.ArraySource((1, 8, 8), X, Y, None).fingerprint()
+        return sources.ArraySource((1, 8, 8), X, Y, None, Ranks()).fingerprint()
 
     first, counted = fingerprint(X, Y), []
     for index in range(1000):
@@ -470,7 +471,7 @@ def test_wrong_files_are_refused(tmp_path):
     )
     (file,) = tmp_path.iterdir()
     el.save_network(network, tmp_path / "network.safetensors")
-    with pytest.raises(ValueError, match="hold 'elulayer checkpoint 2', not 'elulayer network 1'"):
+    with pytest.raises(ValueError, match="hold 'elulayer checkpoint 3', not 'elulayer network 1'"):
         el.train_network(X, Y, small_layers(), options(), resume=tmp_path / "network.safetensors")
     data = bytearray(file.read_bytes())
     data[-100] ^= 1

@@ -2,7 +2,8 @@
 
 - At import, an OpenMP runtime that is loaded with the kernels is told to spin briefly.
 - While a network trains or predicts, BLAS has one thread.
-- Memory that results of a mebibyte and more have left is kept for the next ones, up to a bound.
+- Memory that results of 256 KiB and more have left is kept for the next ones, up to a bound.
+- While processes of a parallel run share processors, each one's kernels have its share of threads.
 - While a network trains in the main thread, the first Ctrl-C stops the training.
 
 The environment is left as it was. Calls may overlap in threads.
@@ -149,6 +150,29 @@ def blas_has_one_thread() -> bool:
     return _one_thread.holds
 
 
+def processors() -> frozenset[int]:
+    """Return the numbers of the processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(os.cpu_count() or 1))
+
+
+@contextmanager
+def share_of_threads(sharing: int) -> Iterator[None]:
+    """Let OpenMP's threads meanwhile be the processors' share of one of so many processes.
+
+    Nothing happens where there is but this one, or ``OMP_NUM_THREADS`` is set, or fewer are.
+    """
+    from .. import _core
+
+    threads = max(1, len(processors()) // sharing)
+    if sharing == 1 or "OMP_NUM_THREADS" in os.environ or _core.cpu_info()["threads"] <= threads:
+        yield
+        return
+    with threadpoolctl().threadpool_limits(threads, user_api="openmp"):
+        yield
+
+
 # The switch of the bound, and the most that it is by default.
 _CACHE_VARIABLE = "ELULAYER_CACHE_BYTES"
 _MOST_BYTES = 2**30
@@ -195,7 +219,7 @@ def cached_memory() -> Iterator[None]:
 def empty_cache() -> int:
     """Give memory that waits for the next results back to the system.
 
-    Results of a mebibyte and more are of memory that earlier ones have left, once nobody refers to
+    Results of 256 KiB and more are of memory that earlier ones have left, once nobody refers to
     those. All but the last 64 MiB of what waits the system may take at any time, where it is short
     of memory (``MADV_FREE``). ``ELULAYER_CACHE_BYTES`` in the environment bounds it, 0 turns it
     off; by default the bound is a gibibyte, and at most an eighth of the machine's memory. Linux

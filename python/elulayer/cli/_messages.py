@@ -17,6 +17,7 @@ _OPTIONS = {
     "initial_learn_rate": "--learn-rate",
     "max_epochs": "--epochs",
     "mini_batch_size": "--batch-size",
+    "micro_batches": "--micro-batches",
     "validation_data": "--validation-images",
     "checkpoint_path": "--checkpoint",
     "solver": "--solver",
@@ -37,6 +38,7 @@ _ADVICE = {
         "a smaller --learn-rate or smaller values in the images"
     ),
     "pass it in custom_layers, or to the command by --layer": "pass it by --layer FILE.py:CLASS",
+    "must be at most mini_batch_size": "must be at most --batch-size",
     "or image_size must be given": "or --image-size must be given",
 }
 

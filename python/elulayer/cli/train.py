@@ -21,6 +21,7 @@ from ..plots._figure import save_figure
 from ..training import TrainingOptions, train_network
 from ..training.checkpoint import PATTERN
 from ..training.options import SOLVER_DEFAULTS
+from ..training.ranks import OtherRankError, Ranks, mpi_ranks
 from ._data import add_data_arguments, load_data
 from ._messages import tell
 from ._outputs import Outputs
@@ -46,6 +47,7 @@ examples:
   elulayer train --data ~/mnist --train-images 60000 --test-images 10000    all of them
   elulayer train --solver adam --validation-images 500 --plot progress.png
   elulayer train --save digits.safetensors --alphas alphas.png
+  mpiexec -n 4 elulayer train --parallel    in four processes; the same bits in one or eight
   elulayer train --checkpoint run --resume    begins, or goes on where it was cut off
 
 The same seed gives the same numbers to the last bit, on the same machine with the same
@@ -64,6 +66,7 @@ _PACKAGES = (
     ("checkpoint", "safetensors", "train"),
     ("plot", "matplotlib", "plot"),
     ("alphas", "matplotlib", "plot"),
+    ("parallel", "mpi4py", "mpi"),
 )
 
 
@@ -106,6 +109,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how many to train with (default: what the machine and the environment say)",
     )
     parser.add_argument(
+        "--parallel",
+        action="store_true",
+        help="train in all processes that mpiexec has started",
+    )
+    parser.add_argument(
+        "--micro-batches",
+        type=positive_integer,
+        metavar="N",
+        help="parts that an iteration's images are cut into, which processes share; the result has "
+        "the same bits for any number of processes (default: 1, with --parallel 8)",
+    )
+    parser.add_argument(
         "--save", type=network_file, metavar="FILE.safetensors", help="save the trained network"
     )
     parser.add_argument(
@@ -142,17 +157,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, test, and write what was asked for."""
-    with threadpoolctl().threadpool_limits(args.threads):  # None leaves OpenMP and BLAS as they are
-        return _train(args)
-
-
-def _train(args: argparse.Namespace) -> int:
     # A run is long: what would fail after it is told before.
     for name, package, extra in _PACKAGES:
-        if getattr(args, name) is not None and importlib.util.find_spec(package) is None:
+        if getattr(args, name) not in (None, False) and importlib.util.find_spec(package) is None:
             raise ImportError(
                 f"--{name} needs the package {package}: pip install 'elulayer[{extra}]'"
             )
+    ranks = mpi_ranks() if args.parallel else Ranks()
+    try:
+        # No limit leaves OpenMP and BLAS as they are.
+        with threadpoolctl().threadpool_limits(args.threads), ranks.together():
+            return _train(args, ranks)
+    except OtherRankError:  # who has raised the error says it
+        return 1
+    except Exception:
+        if ranks.repeats:
+            return 1
+        raise
+
+
+def _train(args: argparse.Namespace, ranks: Ranks) -> int:
     checkpoints = _checkpoints(args)
     data = load_data(args)
     classes = np.unique(data.Y_train)
@@ -183,6 +207,8 @@ def _train(args: argparse.Namespace) -> int:
         initial_learn_rate=args.learn_rate,
         max_epochs=args.epochs,
         mini_batch_size=args.batch_size,
+        micro_batches=args.micro_batches,
+        execution_environment="parallel" if args.parallel else "cpu",
         validation_data=validation,
         output_fcn=functions,
         verbose=not args.quiet,
@@ -199,8 +225,11 @@ def _train(args: argparse.Namespace) -> int:
             classes=classes,
             resume=args.checkpoint if args.resume else None,
         )
-    interrupted = record.stopped_by == "interrupt"
-    if interrupted:
+    # As the shell has it of a command that Ctrl-C ended: what should follow a whole run does not.
+    status = 130 if record.stopped_by == "interrupt" else 0
+    if ranks.rank > 0:
+        return status
+    if status:
         tell(
             f"stopped by Ctrl-C after iteration {len(record.iteration)}, with what was learned "
             "until then"
@@ -211,8 +240,7 @@ def _train(args: argparse.Namespace) -> int:
         outputs.write(save_figure, plot_alphas(history), args.alphas)
     accuracy = (network.classify(data.X_test) == data.Y_test).mean()
     write(f"Test accuracy: {accuracy:.4f}\n", sys.stdout)
-    # As the shell has it of a command that Ctrl-C ended: what should follow a whole run does not.
-    return outputs.status(130 if interrupted else 0)
+    return outputs.status(status)
 
 
 def _reader_has_gone(progress: Any) -> bool:

@@ -174,7 +174,8 @@ class Layer:
         ----------
         batches : iterable of ndarray
             This layer's inputs at prediction, for one pass. They are computed as one asks for
-            them: a layer that does not look costs nothing.
+            them: a layer that does not look costs nothing. ``batches.map(function)`` yields what a
+            function returns for each: the processes of a parallel run share that out.
         """
 
     def after_training(self, batches: Iterable[FloatArray]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Callable, Iterable
+from functools import reduce
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +13,19 @@ from .. import _core
 from .._support.checks import number
 from .._support.typing import FloatArray
 from .base import Layer
+from .batches import as_batches
 from .inputs import floats
 
 _Values = npt.NDArray[np.float64]
 """A value for each channel."""
+
+_Moments = tuple[_Values, _Values, int]
+"""Mean, variance, and of how many values of each channel."""
+
+_Memory = tuple[_Values, _Values, int]
+"""Mean, 1 / sqrt(variance + epsilon), and of how many values of each channel."""
+
+_Gather = Callable[[list[Any]], list[Any]]
 
 
 class BatchNormalizationLayer(Layer):
@@ -103,24 +113,43 @@ class BatchNormalizationLayer(Layer):
         factor = np.asarray(self.scale) / np.sqrt(np.asarray(self.variance, float) + self.epsilon)
         return self._normalized(rows, np.asarray(self.mean, float), factor).reshape(X.shape)
 
-    def forward(self, X: FloatArray) -> tuple[FloatArray, tuple[_Values, _Values]]:
-        """Normalize with the batch's statistics; keep the mean and 1 / sqrt(variance + epsilon).
+    def forward(self, X: FloatArray) -> tuple[FloatArray, _Memory]:
+        """Normalize with the batch's statistics; keep them.
 
         The moving averages go on: new = decay * batch's + (1 - decay) * old.
         """
-        X = floats("X", X)
-        rows = self._rows(X)
-        mean, variance = np.empty((2, rows.shape[1]))
-        _core.channel_moments(rows, mean, variance)
-        if rows.size:
+        return self.forward_together([X], _alone)[0]
+
+    def forward_together(
+        self, parts: list[FloatArray], gather: _Gather
+    ) -> list[tuple[FloatArray, _Memory]]:
+        """Normalize parts of a batch with the statistics of all its parts.
+
+        Parameters
+        ----------
+        parts : list of ndarray
+        gather : callable
+            Takes what some parts give, a list, and returns what all parts of the batch give.
+
+        Returns
+        -------
+        list of (Z, memory)
+        """
+        inputs = [floats("X", X) for X in parts]
+        every = [self._rows(X) for X in inputs]
+        mean, variance, count = _merged(gather([_moments(rows) for rows in every]))
+        if count:
             self.mean = _moved(self.mean, mean, self.mean_decay)
             self.variance = _moved(self.variance, variance, self.variance_decay)
         inverse = 1 / np.sqrt(variance + self.epsilon)
-        Z = self._normalized(rows, mean, np.asarray(self.scale) * inverse)
-        return Z.reshape(X.shape), (mean, inverse)
+        factor = np.asarray(self.scale) * inverse
+        return [
+            (self._normalized(rows, mean, factor).reshape(X.shape), (mean, inverse, count))
+            for X, rows in zip(inputs, every, strict=True)
+        ]
 
     def backward(
-        self, X: FloatArray, Z: FloatArray, dLdZ: FloatArray, memory: tuple[_Values, _Values]
+        self, X: FloatArray, Z: FloatArray, dLdZ: FloatArray, memory: _Memory
     ) -> tuple[FloatArray | None, FloatArray, FloatArray]:
         """Compute dLdX (None if it is not needed), dLdscale and dLdoffset.
 
@@ -128,47 +157,58 @@ class BatchNormalizationLayer(Layer):
         dLdoffset = sum of dLdZ; dLdscale = sum of dLdZ * U;
         dLdX = scale / sqrt(variance + epsilon) * (dLdZ - dLdoffset / M - U * dLdscale / M).
         """
-        X, dLdZ = floats("X", X), floats("dLdZ", dLdZ)
-        mean, inverse = memory
+        return self.backward_together([(X, Z, dLdZ, memory)], _alone)[0]
+
+    def backward_together(
+        self, parts: list[tuple[FloatArray, FloatArray, FloatArray, _Memory]], gather: _Gather
+    ) -> list[tuple[FloatArray | None, FloatArray, FloatArray]]:
+        """Compute the gradients of parts that were normalized together.
+
+        dLdX is as if dLdscale and dLdoffset were sums over all parts; those returned are sums over
+        each.
+        """
         scale, offset = np.asarray(self.scale), np.asarray(self.offset)
-        rows = self._rows(X)
-        gradient = _contiguous(dLdZ.astype(rows.dtype, copy=False)).reshape(rows.shape)
-        doffset, dscale = np.empty((2, rows.shape[1]))
-        _core.channel_dots(gradient, rows, mean, doffset, dscale)
-        dscale *= inverse
-        dLdX = None
+        inputs, sums = [], []
+        for X, _, dLdZ, (mean, inverse, _) in parts:
+            rows = self._rows(floats("X", X))
+            dLdZ = floats("dLdZ", dLdZ).astype(rows.dtype, copy=False)
+            gradient = _contiguous(dLdZ).reshape(rows.shape)
+            doffset, dscale = np.empty((2, rows.shape[1]))
+            _core.channel_dots(gradient, rows, mean, doffset, dscale)
+            dscale *= inverse
+            inputs.append((gradient, rows))
+            sums.append((doffset, dscale))
+        dLdX: list[FloatArray | None] = [None] * len(parts)
         if self.needs_input_gradient:
-            count = max(rows.size // rows.shape[1], 1)
-            factor = scale * inverse
-            dLdX = np.empty_like(rows)
-            _core.channel_affine_gradient(
-                gradient,
-                rows,
-                mean,
-                factor,
-                -factor * inverse * dscale / count,
-                -factor * doffset / count,
-                dLdX,
+            all_doffset, all_dscale = (
+                reduce(np.add, each) for each in zip(*gather(sums), strict=True)
             )
-            dLdX = dLdX.reshape(X.shape)
-        return dLdX, dscale.astype(scale.dtype), doffset.astype(offset.dtype)
+            for index, (gradient, rows) in enumerate(inputs):
+                X, _, _, (mean, inverse, count) = parts[index]
+                count = max(count, 1)
+                factor = scale * inverse
+                dX = np.empty_like(rows)
+                _core.channel_affine_gradient(
+                    gradient,
+                    rows,
+                    mean,
+                    factor,
+                    -factor * inverse * all_dscale / count,
+                    -factor * all_doffset / count,
+                    dX,
+                )
+                dLdX[index] = dX.reshape(np.shape(X))
+        return [
+            (dX, dscale.astype(scale.dtype), doffset.astype(offset.dtype))
+            for dX, (doffset, dscale) in zip(dLdX, sums, strict=True)
+        ]
 
     def after_training(self, batches: Iterable[FloatArray]) -> None:
         """Compute the mean and the variance of the training set, in float64."""
-        # Chan, Golub and LeVeque's update: batches are merged by their means and deviations.
-        mean, deviation, count = np.zeros(1), np.zeros(1), 0
-        for X in batches:
-            rows = self._rows(X).astype(np.float64)
-            more = rows.size // rows.shape[1]
-            batch_mean = rows.mean(axis=(0, 2))
-            step = batch_mean - mean
-            rows -= batch_mean[:, np.newaxis]
-            deviation = deviation + np.square(rows, out=rows).sum(axis=(0, 2))
-            deviation += step**2 * (count * more / (count + more))
-            mean = mean + step * (more / (count + more))
-            count += more
+        moments = as_batches(batches).map(lambda X: _moments(self._rows(X)))
+        mean, variance, _ = _merged(moments)
         self.mean = mean.astype(np.float32)
-        self.variance = (deviation / count).astype(np.float32)
+        self.variance = variance.astype(np.float32)
 
     def _rows(self, X: FloatArray) -> FloatArray:
         """Return `X` as (N, C, P), P values of each channel in each observation."""
@@ -189,6 +229,31 @@ class BatchNormalizationLayer(Layer):
         offset = np.asarray(self.offset, float)
         _core.channel_affine(rows, mean, np.asarray(factor, float), offset, Z)
         return Z
+
+
+def _alone(own: list[Any]) -> list[Any]:
+    """Gather what there is where one part is the batch."""
+    return own
+
+
+def _moments(rows: FloatArray) -> _Moments:
+    mean, variance = np.empty((2, rows.shape[1]))
+    _core.channel_moments(rows, mean, variance)
+    return mean, variance, rows.size // rows.shape[1]
+
+
+def _merged(parts: Iterable[_Moments]) -> _Moments:
+    """Return the moments of parts together: Chan, Golub and LeVeque's update."""
+    (mean, variance, count), *rest = parts
+    for other, its_variance, more in rest:
+        if more:
+            step, total = other - mean, count + more
+            variance = (
+                variance * count + its_variance * more + step**2 * (count * more / total)
+            ) / total
+            mean = mean + step * (more / total)
+            count = total
+    return mean, variance, count
 
 
 def _contiguous(X: FloatArray) -> FloatArray:

@@ -10,6 +10,7 @@ import numpy as np
 from .._support.checks import choice, integer
 from .._support.typing import FloatArray
 from .base import Layer
+from .batches import as_batches
 from .inputs import floats
 
 
@@ -58,9 +59,9 @@ class ImageInputLayer(Layer):
         """Compute the mean image, in float64."""
         if self.normalization == "zerocenter":
             total, count = np.zeros(self.input_shape), 0
-            for X in batches:
-                total += X.sum(axis=0, dtype=np.float64)
-                count += len(X)
+            for more, images in as_batches(batches).map(_sum):
+                total += more
+                count += images
             self.mean = (total / count).astype(np.float32)
 
     def predict(self, X: FloatArray) -> FloatArray:
@@ -73,3 +74,8 @@ class ImageInputLayer(Layer):
     def backward(self, X: FloatArray, Z: FloatArray, dLdZ: FloatArray, memory: Any) -> FloatArray:
         """Return dLdZ: a constant was subtracted."""
         return floats("dLdZ", dLdZ)
+
+
+def _sum(X: FloatArray) -> tuple[FloatArray, int]:
+    """Return the sum of a batch's images, in float64, and their number."""
+    return X.sum(axis=0, dtype=np.float64), len(X)

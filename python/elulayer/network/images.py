@@ -20,6 +20,8 @@ class Images:
     X : array-like of shape (N, C, H, W)
     image_shape : tuple of int
         (C, H, W)
+    looked_at : slice
+        The images that are looked through for NaN and infinity; by default all.
 
     Raises
     ------
@@ -29,7 +31,12 @@ class Images:
         If `X` has another shape, or holds NaN or infinity.
     """
 
-    def __init__(self, X: npt.ArrayLike, image_shape: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        X: npt.ArrayLike,
+        image_shape: tuple[int, ...],
+        looked_at: slice = slice(None),
+    ) -> None:
         self._array: AnyArray = as_array("X", X)
         if self._array.ndim != 4 or self._array.shape[1:] != image_shape:
             raise ValueError(
@@ -38,9 +45,10 @@ class Images:
         if self._array.dtype.kind not in "fiub":
             raise TypeError(f"X must hold real numbers, not dtype {self._array.dtype}")
         if self._array.dtype.kind == "f":
+            start, stop, _ = looked_at.indices(len(self))
             bad = sum(
-                int((~np.isfinite(self[i : i + _CHUNK])).any(axis=(1, 2, 3)).sum())
-                for i in range(0, len(self), _CHUNK)
+                int((~np.isfinite(self[i : min(i + _CHUNK, stop)])).any(axis=(1, 2, 3)).sum())
+                for i in range(start, stop, _CHUNK)
             )
             if bad:
                 raise ValueError(

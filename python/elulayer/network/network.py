@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,9 @@ from .states import load_state_dict, state_dict
 
 Tape = list[tuple[FloatArray, FloatArray, Any]]
 """For each layer its X, its Z and its memory."""
+
+BackwardInputs = tuple[FloatArray, FloatArray, FloatArray, Any]
+"""What `Layer.backward` is given: X, Z, dLdZ and memory."""
 
 
 class Network:
@@ -232,15 +235,33 @@ class Network:
 
     def forward(self, X: FloatArray) -> Tape:
         """Pass a mini-batch through the layers at training time."""
-        tape: Tape = []
+        return self.forward_parts([X], lambda _, layer, parts: [layer.forward(parts[0])])[0]
+
+    def forward_parts(
+        self,
+        parts: list[FloatArray],
+        call: Callable[[int, Layer, list[FloatArray]], list[Any]],
+    ) -> list[Tape]:
+        """Pass parts of a mini-batch through the layers, all through one before the next.
+
+        Parameters
+        ----------
+        parts : list of ndarray
+        call : callable
+            ``call(index, layer, inputs)`` returns what `Layer.forward` gives for each input.
+        """
+        tapes: list[Tape] = [[] for _ in parts]
         for index, layer in enumerate(self.layers):
             with named(index, layer):
-                result = layer.forward(X)
-            Z, memory = check_forward(index, layer, result)
-            Z = check_output(index, layer, "forward", Z, len(X), self._shapes[index])
-            tape.append((X, Z, memory))
-            X = Z
-        return tape
+                results = call(index, layer, parts)
+            outputs = []
+            for tape, X, result in zip(tapes, parts, results, strict=True):
+                Z, memory = check_forward(index, layer, result)
+                Z = check_output(index, layer, "forward", Z, len(X), self._shapes[index])
+                tape.append((X, Z, memory))
+                outputs.append(Z)
+            parts = outputs
+        return tapes
 
     def backward(self, tape: Tape, dLdY: FloatArray, first: int = 0) -> list[list[FloatArray]]:
         """Propagate the loss's derivative from the output down to layer `first`.
@@ -259,19 +280,43 @@ class Network:
         gradients : list of list of ndarray
             For each layer the gradients of its learnables; none for layers below `first`.
         """
-        gradients: list[list[FloatArray]] = [[] for _ in self.layers]
-        gradient: FloatArray | None = dLdY
+        return self.backward_parts(
+            [tape], [dLdY], first, lambda _, layer, items: [layer.backward(*items[0])]
+        )[0]
+
+    def backward_parts(
+        self,
+        tapes: list[Tape],
+        dLdY: list[FloatArray],
+        first: int,
+        call: Callable[[int, Layer, list[BackwardInputs]], list[Any]],
+    ) -> list[list[list[FloatArray]]]:
+        """Do the same for parts of a mini-batch.
+
+        ``call(index, layer, items)`` returns what `Layer.backward` gives for each item.
+        """
+        gradients: list[list[list[FloatArray]]] = [[[] for _ in self.layers] for _ in tapes]
+        upper: list[FloatArray | None] = list(dLdY)
         for index in range(len(self.layers) - 1, first - 1, -1):
             layer = self.layers[index]
-            X, Z, memory = tape.pop()
+            items = [
+                (X, Z, np.asarray(gradient), memory)
+                for (X, Z, memory), gradient in zip(
+                    (tape.pop() for tape in tapes), upper, strict=True
+                )
+            ]
             layer.needs_input_gradient = index > first
             try:
                 with named(index, layer):
-                    result = layer.backward(X, Z, np.asarray(gradient), memory)
-                gradient, gradients[index] = check_gradients(index, layer, X, result)
+                    results = call(index, layer, items)
+                for part, (item, result) in enumerate(zip(items, results, strict=True)):
+                    upper[part], gradients[part][index] = check_gradients(
+                        index, layer, item[0], result
+                    )
             finally:
                 layer.needs_input_gradient = True
-        tape.clear()
+        for tape in tapes:
+            tape.clear()
         return gradients
 
     def __repr__(self) -> str:

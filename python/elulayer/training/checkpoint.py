@@ -4,42 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from .._support.paths import matching, user_path
 from .._support.whole_files import remove_abandoned_parts, require_writable, write_whole
-from ..network.files import describe_layers, pack_labels
 from ..network.tensors import pack_tensors, read_tensors, require_safetensors
 from .options import TrainingOptions
 from .run import Run
-from .sources import Source
+from .setting import Setting
 
-Setting = dict[str, Any]
-
-KIND = "elulayer checkpoint 2"
+KIND = "elulayer checkpoint 3"
 PATTERN = "checkpoint-*.safetensors"
-
-# What a resumed run must share with the run before; max_epochs may grow, for one.
-_BINDING = (
-    "solver",
-    "momentum",
-    "gradient_decay_factor",
-    "squared_gradient_decay_factor",
-    "epsilon",
-    "initial_learn_rate",
-    "learn_rate_schedule",
-    "learn_rate_drop_factor",
-    "learn_rate_drop_period",
-    "l2_regularization",
-    "gradient_threshold",
-    "gradient_threshold_method",
-    "mini_batch_size",
-    "shuffle",
-    "validation_frequency",
-    "validation_patience",
-    "output_network",
-    "seed",
-)
 
 
 def is_due(run: Run, options: TrainingOptions, epoch_ended: bool) -> bool:
@@ -189,21 +163,3 @@ def _check_classes(then: list[Setting], now: list[Setting], path: Path) -> None:
                 f"layers[{index}] must be of the class {before}, as in the run of {path}, not "
                 f"{given}"
             )
-
-
-def describe_setting(
-    run: Run, options: TrainingOptions, source: Source, validation: Source | None
-) -> Setting:
-    """Describe what two parts of one run must have in common."""
-    return {
-        "layers": describe_layers(run.network.layers),
-        "classes": pack_labels(run.network.classes),
-        "data": source.fingerprint(),
-        "validation data": None if validation is None else validation.fingerprint(),
-        **{name: _finite(getattr(options, name)) for name in _BINDING},
-    }
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinity."""
-    return "infinity" if value == float("inf") else value

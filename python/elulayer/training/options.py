@@ -31,6 +31,9 @@ SOLVER_DEFAULTS: dict[str, dict[str, float]] = {
 }
 """For each solver the options that it takes and their defaults."""
 
+_MICRO_BATCHES = {"cpu": 1, "parallel": 8}
+"""The environments that train, and into how many parts they cut mini-batches by default."""
+
 OutputFunction = Callable[[TrainingProgress], object]
 
 
@@ -96,6 +99,18 @@ class TrainingOptions:
         Epochs or iterations between two of these files.
     checkpoint_frequency_unit : {"epoch", "iteration"}
         Which of them.
+    execution_environment : {"cpu", "parallel"}
+        "parallel" trains in all processes that mpiexec has started, by MPI (extra ``mpi``). Each is
+        given the same data, layers and options, and returns the same network; the first alone
+        prints, draws, writes checkpoints and calls the output functions.
+    micro_batches : int
+        Parts of a mini-batch, whose gradients are computed one by one and added in a fixed order:
+        a run has the same bits for any number of processes, of which so many have work. Default 1
+        for "cpu", 8 for "parallel".
+    batch_normalization : {"separate", "synchronized"}
+        Whether batch normalization normalizes each part of a mini-batch by the part's own
+        statistics, or all by those of the whole mini-batch, for which the processes wait for each
+        other in every such layer.
     verbose : bool
         Whether to print the table of the run, and on a terminal a progress bar.
     verbose_frequency : int
@@ -141,6 +156,9 @@ class TrainingOptions:
     checkpoint_path: str | os.PathLike[str] | None = None
     checkpoint_frequency: int = 1
     checkpoint_frequency_unit: str = "epoch"
+    execution_environment: str = "cpu"
+    micro_batches: int = None  # type: ignore[assignment]  # settled by the environment
+    batch_normalization: str = "separate"
     verbose: bool = True
     verbose_frequency: int = 50
     plots: str = "none"
@@ -203,11 +221,27 @@ class TrainingOptions:
             "checkpoint_frequency_unit": choice(
                 "checkpoint_frequency_unit", self.checkpoint_frequency_unit, ("epoch", "iteration")
             ),
+            "execution_environment": choice(
+                "execution_environment", self.execution_environment, tuple(_MICRO_BATCHES)
+            ),
+            "batch_normalization": choice(
+                "batch_normalization", self.batch_normalization, ("separate", "synchronized")
+            ),
             "verbose_frequency": integer("verbose_frequency", self.verbose_frequency),
             "plots": choice("plots", self.plots, ("none", "training-progress")),
             "output_fcn": _functions(self.output_fcn),
             "seed": None if self.seed is None else integer("seed", self.seed, least=0),
         }
+        checked["micro_batches"] = (
+            min(_MICRO_BATCHES[checked["execution_environment"]], checked["mini_batch_size"])
+            if self.micro_batches is None
+            else integer("micro_batches", self.micro_batches)
+        )
+        if checked["micro_batches"] > checked["mini_batch_size"]:
+            raise ValueError(
+                f"micro_batches must be at most mini_batch_size, {checked['mini_batch_size']}, not "
+                f"{checked['micro_batches']}"
+            )
         if self.validation_data is None:
             for name, value in (
                 ("output_network", "best-validation-loss"),

@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator, Sized
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +14,23 @@ import numpy.typing as npt
 from .._support.typing import AnyArray, FloatArray
 from ..network.images import Images
 from ..network.labels import distinct, label_array, plain_strings, require_no_missing
+from .parts import Parts
+from .ranks import Ranks
 
 Codes = npt.NDArray[np.intp]
-Batch = tuple[FloatArray, Codes]
+Pair = tuple[FloatArray, Codes]
 """Images as float32, and for each the number of its class."""
+
+
+Part = tuple[int, FloatArray, Codes]
+"""The number of a part of a mini-batch, its images and their classes."""
+
+
+class Batch(NamedTuple):
+    """A mini-batch, of which one rank has some parts."""
+
+    size: int
+    parts: list[Part]
 
 
 _MOST_HASHED = 2**30
@@ -36,6 +49,8 @@ class ArraySource:
         As `train_network` takes them.
     classes : ndarray, optional
         The classes; without them the distinct labels are.
+    ranks : Ranks
+        Each looks through its share of the images for NaN and infinity.
     """
 
     def __init__(
@@ -44,9 +59,13 @@ class ArraySource:
         X: npt.ArrayLike,
         Y: npt.ArrayLike,
         classes: AnyArray | None,
+        ranks: Ranks,
     ) -> None:
-        self._images = Images(X, image_shape)
         labels = _labels(Y)
+        share = slice(
+            ranks.rank * len(labels) // ranks.size, (ranks.rank + 1) * len(labels) // ranks.size
+        )
+        self._images = Images(X, image_shape, share if ranks.size > 1 else slice(None))
         if len(labels) != len(self._images):
             raise ValueError(
                 f"Y must hold {len(self._images)} labels, one per image of X, not {len(labels)}"
@@ -64,45 +83,47 @@ class ArraySource:
         """Return the number of mini-batches of an epoch."""
         return len(self) // min(size, len(self))
 
-    def images(self, size: int) -> Iterator[FloatArray]:
-        """Yield all images in their order."""
-        for start in range(0, len(self), size):
-            yield self._images[start : start + size]
+    def dealt(self, size: int, rank: int = 0, ranks: int = 1) -> Iterator[Pair]:
+        """Yield all images in their order, so many at once: of these batches every `ranks`-th."""
+        for start in range(rank * size, len(self), ranks * size):
+            part = slice(start, start + size)
+            yield self._images[part], self._codes[part]
 
     def batches(
-        self, size: int, order: npt.NDArray[np.int64] | None, skip: int = 0
+        self, size: int, order: npt.NDArray[np.int64] | None, skip: int, parts: Parts
     ) -> Iterator[Batch]:
         """Yield the mini-batches of an epoch.
 
         Parameters
         ----------
         size : int
-            Images of each.
-        order : ndarray or None
-            Indices of the images; what does not fill a mini-batch is left out. None for all images
-            in their order, the last batch short.
+            Images of each; what does not fill a mini-batch is left out.
+        order : ndarray
+            Indices of the images.
         skip : int
             Mini-batches to leave out at the beginning.
+        parts : Parts
+            Which parts of them to read.
         """
-        if order is None:
-            for start in range(0, len(self), size):
-                part = slice(start, start + size)
-                yield self._images[part], self._codes[part]
-            return
+        assert order is not None
         size = min(size, len(self))
         for start in range(skip * size, len(self) - size + 1, size):
             chosen = order[start : start + size]
-            yield self._images[chosen], self._codes[chosen]
+            own = [
+                (part, self._images[chosen[place]], self._codes[chosen[place]])
+                for part, place in parts.slices(size)
+            ]
+            yield Batch(size, own)
 
-    def fingerprint(self) -> dict[str, Any]:
+    def fingerprint(self, most: int | None = None) -> dict[str, Any]:
         """Describe the data, so that a resumed run can tell that they are others.
 
-        All labels count, and all images up to a gibibyte of them as float32; of more, images that
-        lie evenly in the set and are as many bytes at most.
+        All labels count, and all images up to so many bytes of them as float32, a gibibyte by
+        default; of more, images that lie evenly in the set and are as many bytes at most.
         """
         shape = self._images.shape[1:]
         size = 4 * math.prod(shape)  # as float32
-        step = max(1, -(-len(self) * size // _MOST_HASHED))
+        step = max(1, -(-len(self) * size // (most or _MOST_HASHED)))
         group = max(1, _HASHED_TOGETHER // size)
         digest = hashlib.sha256(self._codes.astype(np.int64).data)
         for start in range(0, len(self), step * group):
@@ -144,23 +165,32 @@ class IterableSource:
         """Return the number of batches of an epoch, where the iterable tells it."""
         return len(self._iterable) if isinstance(self._iterable, Sized) else None
 
-    def images(self, size: int) -> Iterator[FloatArray]:
-        """Yield all images in their order."""
-        for X, _ in self._pairs():
-            yield Images(X, self._image_shape)[:]
+    def dealt(self, size: int, rank: int = 0, ranks: int = 1) -> Iterator[Pair]:
+        """Yield the batches, as they come: every `ranks`-th."""
+        for X, Y in islice(self._pairs(), rank, None, ranks):
+            images, codes = self._checked(X, Y)
+            yield images[:], codes
 
-    def batches(self, size: int, order: object = None, skip: int = 0) -> Iterator[Batch]:
+    def batches(self, size: int, order: object, skip: int, parts: Parts) -> Iterator[Batch]:
         """Yield the batches of an epoch, as they come, without the first `skip`."""
         for X, Y in islice(self._pairs(), skip, None):
-            images, labels = Images(X, self._image_shape), _labels(Y)
-            if len(labels) != len(images):
-                raise ValueError(
-                    f"a batch must hold {len(images)} labels, one per image, not {len(labels)}"
-                )
-            # A copy: the iterable may fill the same array again while this batch waits.
-            yield images[:].copy(), _codes(labels, self.classes)
+            images, codes = self._checked(X, Y)
+            # Copies: the iterable may fill the same array again while this batch waits.
+            own = [
+                (part, images[place].copy(), codes[place])
+                for part, place in parts.slices(len(images))
+            ]
+            yield Batch(len(images), own)
 
-    def fingerprint(self) -> dict[str, Any]:
+    def _checked(self, X: Any, Y: Any) -> tuple[Images, Codes]:
+        images, labels = Images(X, self._image_shape), _labels(Y)
+        if len(labels) != len(images):
+            raise ValueError(
+                f"a batch must hold {len(images)} labels, one per image, not {len(labels)}"
+            )
+        return images, _codes(labels, self.classes)
+
+    def fingerprint(self, most: int | None = None) -> dict[str, Any]:
         """Describe the data, as far as they are known without reading them."""
         return {"batches": self.count_batches(0)}
 
@@ -213,7 +243,7 @@ Source = ArraySource | IterableSource
 
 
 def make_source(
-    image_shape: tuple[int, ...], X: Any, Y: Any = None, classes: AnyArray | None = None
+    image_shape: tuple[int, ...], X: Any, Y: Any, classes: AnyArray | None, ranks: Ranks
 ) -> Source:
     """Make the source that fits what was given as X and Y."""
     if Y is None:
@@ -223,7 +253,7 @@ def make_source(
             )
         return IterableSource(image_shape, X, classes)
     if _is_array_like(X):
-        return ArraySource(image_shape, X, Y, classes)
+        return ArraySource(image_shape, X, Y, classes, ranks)
     if not isinstance(X, Iterable) or not isinstance(Y, Iterable) or isinstance(Y, np.ndarray):
         raise TypeError(
             "X and Y must both be arrays or both be iterables of batches, "
