@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from .._support.typing import AnyArray
 
@@ -34,6 +35,7 @@ class Parts:
         self.count = count
         self._size = size
         self.own = self._of(rank)
+        self._siblings = dict(_siblings((0, count)))
 
     def _of(self, rank: int) -> range:
         return range(rank * self.count // self._size, (rank + 1) * self.count // self._size)
@@ -53,6 +55,14 @@ class Parts:
             if node[0] * images // self.count < node[1] * images // self.count
         ]
 
+    def add(self, nodes: dict[Node, Leaf], node: Node, leaf: Leaf) -> None:
+        """Put what lies below a node to the others: siblings are replaced by their sum."""
+        while node in self._siblings and self._siblings[node][0] in nodes:
+            sibling, parent = self._siblings[node]
+            leaf = _sum(nodes.pop(sibling), leaf)
+            node = parent
+        nodes[node] = leaf
+
     def total(self, nodes: Mapping[Node, Leaf], node: Node | None = None) -> Leaf | None:
         """Add up what lies below a node, by default the root; None if that is nothing."""
         node = node or (0, self.count)
@@ -61,7 +71,17 @@ class Parts:
         left, right = (self.total(nodes, half) for half in _halves(node))
         if left is None or right is None:
             return right if left is None else left
-        return [_add(a, b) for a, b in zip(left, right, strict=True)]
+        return _sum(left, right)
+
+
+def _siblings(node: Node) -> Iterator[tuple[Node, tuple[Node, Node]]]:
+    """Yield each node below one, its sibling and their parent."""
+    if node[1] - node[0] > 1:
+        left, right = _halves(node)
+        yield left, (right, node)
+        yield right, (left, node)
+        yield from _siblings(left)
+        yield from _siblings(right)
 
 
 def _halves(node: Node) -> tuple[Node, Node]:
@@ -79,14 +99,17 @@ def _within(node: Node, first: int, end: int) -> Iterator[Node]:
         yield from _within(half, first, end)
 
 
-def _add(a: AnyArray, b: AnyArray) -> AnyArray:
+def _sum(one: Leaf, other: Leaf) -> Leaf:
     """Add; of counters and flags, which every part has moved alike, take the largest."""
-    return a + b if a.dtype.kind in "fc" else np.maximum(a, b)
+    return [
+        a + b if a.dtype.kind in "fc" else np.maximum(a, b) for a, b in zip(one, other, strict=True)
+    ]
 
 
-def pack(leaves: list[Leaf]) -> bytes:
+def pack(leaves: list[Leaf]) -> npt.NDArray[np.uint8]:
     """Return the bytes of the arrays, one after the other."""
-    return b"".join(array.tobytes() for leaf in leaves for array in leaf)
+    arrays = [np.ascontiguousarray(array) for leaf in leaves for array in leaf]
+    return np.concatenate([np.empty(0, np.uint8), *(a.reshape(-1).view(np.uint8) for a in arrays)])
 
 
 def unpack(data: memoryview, count: int, like: Leaf) -> list[Leaf]:

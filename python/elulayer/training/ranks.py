@@ -44,12 +44,12 @@ class Ranks:
     size = 1
     repeats = False
 
-    def gather(self, data: bytes, what: str) -> list[memoryview]:
+    def gather(self, data: Any, what: str) -> list[memoryview]:
         """Return what each process gives, in the order of their ranks.
 
         Parameters
         ----------
-        data : bytes
+        data : bytes or ndarray of uint8
         what : str
             What it is, alike on all of them.
 
@@ -113,7 +113,7 @@ class MPIRanks(Ranks):
         self._comm = mpi.COMM_WORLD
         self.rank, self.size = self._comm.rank, self._comm.size
 
-    def gather(self, data: bytes, what: str) -> list[memoryview]:  # noqa: D102
+    def gather(self, data: Any, what: str) -> list[memoryview]:  # noqa: D102
         headers = self._headers(len(data), what)
         ends = np.cumsum(headers[:, 0])
         starts = ends - headers[:, 0]

@@ -58,14 +58,13 @@ class Steps:
         """Compute them for a mini-batch; `what` names the iteration for messages."""
         calls = self._calls
         calls.begin(self._network, batch)
-        found: list[Leaf] = []
+        nodes: dict[Node, Leaf] = {}
         for places in calls.groups():
-            found += self._of_group([batch.parts[place] for place in places], batch.size)
-        leaves: dict[Node, Leaf] = {
-            (part, part + 1): [*leaf, *moved]
-            for (part, _, _), leaf, moved in zip(batch.parts, found, calls.moved(), strict=True)
-        }
-        loss, right, *rest = self._total(leaves, batch.size, what)
+            found = self._of_group([batch.parts[place] for place in places], batch.size)
+            for place, leaf in zip(places, found, strict=True):
+                part = batch.parts[place][0]
+                self._parts.add(nodes, (part, part + 1), leaf + calls.moved(place))
+        loss, right, *rest = self._total(nodes, batch.size, what)
         given = iter(rest)
         gradients = [
             [next(given) for _ in layer.learnables] if index >= self._first else []
@@ -93,16 +92,17 @@ class Steps:
             leaf += [gradient for of_layer in of_part for gradient in of_layer]
         return found
 
-    def _total(self, leaves: dict[Node, Leaf], images: int, what: str) -> Leaf:
+    def _total(self, nodes: dict[Node, Leaf], images: int, what: str) -> Leaf:
         """Add up what the parts of all ranks give."""
         parts, ranks = self._parts, self._ranks
         if ranks.size > 1:
-            own = [parts.total(leaves, node) for node in parts.sent(ranks.rank, images)]
+            own = [parts.total(nodes, node) for node in parts.sent(ranks.rank, images)]
             every = ranks.gather(pack([leaf for leaf in own if leaf is not None]), what)
+            nodes, like = {}, self._like()
             for rank, data in enumerate(every):
-                nodes = parts.sent(rank, images)
-                leaves.update(zip(nodes, unpack(data, len(nodes), self._like()), strict=True))
-        total = parts.total(leaves)
+                sent = parts.sent(rank, images)
+                nodes.update(zip(sent, unpack(data, len(sent), like), strict=True))
+        total = parts.total(nodes)
         assert total is not None  # a mini-batch has images
         return total
 
@@ -135,9 +135,9 @@ class _Apart:
         """Return what its `Layer.backward` gives."""
         return [layer.backward(*item) for item in items]
 
-    def moved(self) -> list[Leaf]:
-        """Return for each part what it has made of the layers' states."""
-        return [[] for _ in range(self._count)]
+    def moved(self, place: int) -> Leaf:
+        """Return what a part has made of the layers' states."""
+        return []
 
     def states(self) -> Leaf:
         """Return arrays like those of a part in `moved`."""
@@ -188,8 +188,8 @@ class _InParts(_Apart):
             return list(layer.backward_together(items, self._gather))  # type: ignore[attr-defined]
         return super().backward(index, layer, items)
 
-    def moved(self) -> list[Leaf]:
-        return self._moved
+    def moved(self, place: int) -> Leaf:
+        return self._moved[place]
 
     def states(self) -> Leaf:
         return [state for states in self._before for state in states]
