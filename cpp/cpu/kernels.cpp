@@ -24,18 +24,14 @@ ELULAYER_LOOP void forward_run(const T* x, A alpha, T* z, int n) {
 template <class S>
 void forward(const Tile& tile, const S* x, const Arithmetic<S>* alpha, S* z) {
   using T = Arithmetic<S>;
-  for_each_group<T>(tile, [&](auto runs) {
-    typename decltype(runs)::template Values<T> alphas;
-    runs.fill(alphas, [&](int64_t c) { return alpha[c]; });
-    // Short beside the call that g++ would make of it, because of its arrays.
-    runs.for_each_run([&](int64_t at, int n) __attribute__((always_inline)) {
-      alignas(64) T x_buffer[max_run<T>];
-      alignas(64) T z_buffer[max_run<T>];
-      T* const to = target(z + at, z_buffer, false);
-      forward_run(read(x + at, x_buffer, n), alphas.view(), to, n);
-      write(to, z + at, n);
-    });
-  });
+  const auto compute = [&](int64_t at, auto alphas, int n) __attribute__((always_inline)) {
+    alignas(64) T x_buffer[max_run<T>];
+    alignas(64) T z_buffer[max_run<T>];
+    T* const to = target(z + at, z_buffer, false);
+    forward_run(read(x + at, x_buffer, n), alphas, to, n);
+    write(to, z + at, n);
+  };
+  for_each_run_with_alphas(tile, alpha, compute);
 }
 
 // z as above, and memory = expm1(min(x, 0)).
@@ -54,19 +50,16 @@ template <class S>
 void forward_with_memory(const Tile& tile, const S* x, const Arithmetic<S>* alpha, S* z,
                          S* memory) {
   using T = Arithmetic<S>;
-  for_each_group<T>(tile, [&](auto runs) {
-    typename decltype(runs)::template Values<T> alphas;
-    runs.fill(alphas, [&](int64_t c) { return alpha[c]; });
-    runs.for_each_run([&](int64_t at, int n) {
-      alignas(64) T x_buffer[max_run<T>];
-      alignas(64) T z_buffer[max_run<T>];
-      alignas(64) T memory_buffer[max_run<T>];
-      const T* const from = read(x + at, x_buffer, n);
-      forward_with_memory_block(from, alphas.view(), z_buffer, memory_buffer, n);
-      write(z_buffer, z + at, n);
-      write(memory_buffer, memory + at, n);
-    });
-  });
+  const auto compute = [&](int64_t at, auto alphas, int n) __attribute__((always_inline)) {
+    alignas(64) T x_buffer[max_run<T>];
+    alignas(64) T z_buffer[max_run<T>];
+    alignas(64) T memory_buffer[max_run<T>];
+    const T* const from = read(x + at, x_buffer, n);
+    forward_with_memory_block(from, alphas, z_buffer, memory_buffer, n);
+    write(z_buffer, z + at, n);
+    write(memory_buffer, memory + at, n);
+  };
+  for_each_run_with_alphas(tile, alpha, compute);
 }
 
 // Backward ----------------------------------------------------------------------------------------

@@ -142,6 +142,29 @@ void for_each_group(const Tile& tile, const Kernel& kernel) {
   }
 }
 
+// Calls body(at, alphas, n) for each run of a tile, with the alphas of its elements.
+template <class T, class Body>
+void for_each_run_with_alphas(const Tile& tile, const T* alpha, const Body& body) {
+  if (!tile.has_long_rows && tile.channels * tile.inner > max_run<T>) {
+    // Rows longer than a run, of one element a channel.
+    for (int64_t n = 0; n < tile.outers; ++n) {
+      for (int64_t c = 0; c < tile.channels; c += max_run<T>) {
+        body(tile.offset + n * tile.outer_stride + c, alpha + tile.first_channel + c,
+             run_length(tile.channels - c, max_run<T>));
+      }
+    }
+    return;
+  }
+  for_each_group<T>(tile, [&](auto runs) {
+    typename decltype(runs)::template Values<T> alphas;
+    runs.fill(alphas, [&](int64_t c) { return alpha[c]; });
+    // Short beside the call that g++ would make of it, because of its arrays.
+    runs.for_each_run([&](int64_t at, int n) __attribute__((always_inline)) {
+      body(at, alphas.view(), n);
+    });
+  });
+}
+
 struct Run {
   int64_t at;
   int n;
