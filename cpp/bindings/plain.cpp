@@ -143,22 +143,25 @@ bool read_alpha(PyObject* x, PyObject* alpha, PyObject* axis_object, Arguments<T
     size *= array->dimensions[i];
   }
   arguments.shape = {1, 1, size};
+  if (!PyLong_CheckExact(axis_object)) {
+    return false;
+  }
+  int overflow = 0;
+  const long axis = PyLong_AsLongAndOverflow(axis_object, &overflow);
+  const long position = axis < 0 ? axis + array->nd : axis;
+  const bool is_axis = overflow == 0 && position >= 0 && position < array->nd;
   if (PyFloat_CheckExact(alpha)) {
     const double value = PyFloat_AS_DOUBLE(alpha);
-    if (!(std::fabs(value) <= static_cast<double>(std::numeric_limits<T>::max()))) {
+    const bool is_default = array->nd == 1 && axis == 1;
+    if (!(is_axis || is_default) ||
+        !(std::fabs(value) <= static_cast<double>(std::numeric_limits<T>::max()))) {
       return false;
     }
     arguments.scalar = static_cast<T>(value);
     arguments.alpha = &arguments.scalar;
     return true;
   }
-  if (!is_plain(alpha) || type_of(alpha) != type_of(x) || !PyLong_CheckExact(axis_object)) {
-    return false;
-  }
-  int overflow = 0;
-  const long axis = PyLong_AsLongAndOverflow(axis_object, &overflow);
-  const long position = axis < 0 ? axis + array->nd : axis;
-  if (overflow != 0 || position < 0 || position >= array->nd) {
+  if (!is_axis || !is_plain(alpha) || type_of(alpha) != type_of(x)) {
     return false;
   }
   const auto* const vector = py::detail::array_proxy(alpha);

@@ -45,6 +45,21 @@ def test_results(library, dtype, shape, axis):
     assert_close(library.numpy(dalpha), expected_dalpha, x, grad, axis)
 
 
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((4, 1), "float32"), ((1,), "float32"), ((4,), "float16")]
+)
+def test_alphas_that_broadcast_and_widen(library, shape, dtype):
+    """As in host memory; the gradient has their shape."""
+    x = numbers((3, 4, 5), "float32")
+    alpha = np.resize(alphas(4, "float32"), shape).astype(dtype)
+    z = el.elu(library.array(x), library.array(alpha))
+    assert same_bits(library.numpy(z), el.elu(x, alpha))
+    dx, dalpha = el.elu_backward(library.array(x), library.array(x), library.array(alpha))
+    expected = el.elu_backward(x, x, alpha)
+    assert same_bits(library.numpy(dx), expected[0])
+    assert library.numpy(dalpha).shape == shape and library.numpy(dalpha).dtype == np.float32
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_memory_modes(library, dtype):
     x, grad = numbers((3, 4, 5), dtype), numbers((3, 4, 5), dtype, 2)

@@ -70,7 +70,7 @@ def test_shapes_and_dtypes(library):
     number = "alpha must be a Python number, a numpy.float32 or a float32 array on CUDA device 0"
     refused(TypeError, f"{number}, not bool", x, True)
     refused(TypeError, f"{number}, not NoneType", x, None)
-    refused(TypeError, f"{number}, not numpy.float64", x, np.float64(0.5))
+    refused(TypeError, f"{number}, not numpy.int64", x, np.int64(1))
     integers = library.array(np.arange(12, dtype=np.int32).reshape(3, 4))
     refused(TypeError, "x must have dtype float32, .*, not int32", integers)
     point = library.array(np.array(1.0, np.float32))

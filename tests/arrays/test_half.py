@@ -318,16 +318,13 @@ def test_alpha_is_float32_or_python_numbers(alpha, dtype):
     assert np.shape(dalpha) == np.shape(alpha)
 
 
-@pytest.mark.parametrize("scalar", [True, False])
-@pytest.mark.parametrize(
-    "alpha_dtype", [np.float16, bfloat16, np.float64], ids=lambda d: d.__name__
-)
-def test_alpha_of_another_dtype(alpha_dtype, scalar, dtype):
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_alpha_of_a_wider_dtype(shape, dtype):
     x = X.astype(dtype)
-    alpha = alpha_dtype(1) if scalar else np.ones(3, alpha_dtype)
-    names = (np.dtype(alpha_dtype).name, np.dtype(dtype).name)
+    alpha = np.ones(shape)
     message = re.escape(
-        f"alpha must be Python numbers or have dtype float32, for {names[1]} in x, not {names[0]}"
+        f"alpha must be Python numbers or have dtype float32, for {np.dtype(dtype)} in x, not "
+        "float64; alpha.astype('float32') rounds it"
     )
     for call in (
         lambda: el.elu(x, alpha),
@@ -339,10 +336,14 @@ def test_alpha_of_another_dtype(alpha_dtype, scalar, dtype):
             call()
 
 
-def test_alpha_of_this_dtype_for_float32(dtype):
-    message = f"or have dtype float32, the dtype of x, not {np.dtype(dtype)}"
-    with pytest.raises(TypeError, match=message):
-        el.elu(X.astype(np.float32), np.ones(3, dtype))
+@pytest.mark.parametrize("alpha_dtype", [np.float16, bfloat16], ids=lambda d: d.__name__)
+def test_alpha_of_16_bits_widens(alpha_dtype, dtype):
+    for x in (X.astype(dtype), X.astype(np.float32)):
+        for alpha in (alpha_dtype(0.3), np.array([0.3, -2, 1e-3], alpha_dtype)):
+            wide = np.asarray(alpha, np.float32)
+            assert np.array_equal(el.elu(x, alpha), el.elu(x, wide))
+            dalpha, expected = (el.elu_backward(x, x, each)[1] for each in (alpha, wide))
+            assert np.array_equal(dalpha, expected) and dalpha.dtype == np.float32
 
 
 def test_python_numbers_beyond_float32(dtype):

@@ -48,7 +48,7 @@ def test_errors_name_what_backward_starts_from(mode):
             ValueError,
             f"for the 3 channels on axis 1 of {mode}, whose shape is (2, 3, 4)",
         ),
-        ({"alpha": np.float64(1)}, TypeError, f"float32, the dtype of {mode}, not float64"),
+        ({"alpha": A.astype("f8")}, TypeError, f"float32, the dtype of {mode}, not float64"),
         ({"axis": 3, "alpha": A}, ValueError, f"not 3: {mode} has 3 dimensions"),
         ({"out": X[0]}, ValueError, "out must have shape (2, 3, 4), as the result, not (3, 4)"),
         (
@@ -155,7 +155,7 @@ BAD = {
         "grad_dalpha must have the dtype of alpha, float32, not float64",
     ),
     "w NumPy": (
-        {"grad_dalpha": np.float64(1), "alpha": 1.0},
+        {"grad_dalpha": np.ones(()), "alpha": 1.0},
         TypeError,
         "grad_dalpha must have the dtype of alpha, float32, not float64",
     ),

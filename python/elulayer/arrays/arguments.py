@@ -12,7 +12,7 @@ import numpy as np
 from .._support.checks import kind_of
 from . import gpu
 from .host import Host
-from .place import Operand, Place, dtype_of_alpha
+from .place import Operand, Place, dtype_of_alpha, widens
 
 
 @dataclass(slots=True)
@@ -102,27 +102,35 @@ def prepare(
             other = copy
         inputs.append(other)
 
-    # 3. Alpha: a number, or an array of x's dtype, float32 for the 16-bit ones.
+    # 3. Alpha: a number, or an array of x's dtype, float32 for the 16-bit ones, or one that widens
+    # to it without rounding.
     wanted = dtype_of_alpha(x.dtype)
     a = vector(place, alpha, "alpha", wanted)
     if a.dtype != wanted:
-        of_x = "the dtype of" if wanted == x.dtype else f"for {x.dtype} in"
-        raise TypeError(
-            f"alpha must be Python numbers or have dtype {wanted}, {of_x} {name}, not {a.dtype}"
-        )
+        if not widens(a.dtype, wanted):
+            of_x = "the dtype of" if wanted == x.dtype else f"for {x.dtype} in"
+            cure = f"; alpha.astype({wanted!r}) rounds it" if a.dtype == "float64" else ""
+            raise TypeError(
+                f"alpha must be Python numbers or have dtype {wanted}, {of_x} {name}, not "
+                f"{a.dtype}{cure}"
+            )
+        wide = place.empty(a.layout.shape, wanted)
+        place.assign(wide, a)
+        a = wide
 
     # 4. The channels: one alpha for all, or one for each on the axis.
+    axis = _check_axis(axis, len(x.layout.shape), name, a.layout.shape)
     rows = (1, 1, x.layout.size)
     if a.layout.shape:
-        axis = _check_axis(axis, len(x.layout.shape), name)
         channels = x.layout.shape[axis]
-        if a.layout.shape != (channels,):
+        if not _broadcasts(a.layout.shape, x.layout.shape, axis):
             raise ValueError(
                 f"alpha must be a scalar or have shape ({channels},), for the {channels} channels "
                 f"on axis {axis} of {name}, whose shape is {x.layout.shape}, not shape "
                 f"{a.layout.shape}"
             )
-        rows = x.layout.rows[axis]
+        if a.layout.size == channels:
+            rows = x.layout.rows[axis]
 
     # 5. The result: in out itself if that has x's layout, and is an input's memory or no memory
     # of an input.
@@ -161,14 +169,30 @@ def check_like(other: Operand, dtype: str, shape: tuple[int, ...], name: str) ->
         )
 
 
-def _check_axis(axis: Any, ndim: int, name: str) -> int:
-    """Return the axis, counted from the first one."""
+def _broadcasts(alpha: tuple[int, ...], shape: tuple[int, ...], axis: int) -> bool:
+    """Whether alpha's shape is (C,), or NumPy's rules spread it along the channels' axis alone."""
+    channels, before = shape[axis], len(shape) - len(alpha)
+    if len(alpha) == 1:
+        return alpha[0] in (1, channels)
+    return before >= 0 and all(
+        extent == 1 or (before + place == axis and extent == channels)
+        for place, extent in enumerate(alpha)
+    )
+
+
+def _check_axis(axis: Any, ndim: int, name: str, alpha: tuple[int, ...]) -> int:
+    """Return the axis, counted from the first one.
+
+    The default, 1, is let pass for a vector with one alpha for all.
+    """
     try:
         if isinstance(axis, bool):
             raise TypeError
         number = operator.index(axis)
     except TypeError:
         raise TypeError(f"axis must be an integer, not {kind_of(axis)} {axis!r}") from None
+    if ndim == number == 1 and not alpha:
+        return 0
     if not -ndim <= number < ndim:
         raise ValueError(
             f"axis must be from {-ndim} to {ndim - 1}, not {number}: {name} has {ndim} dimensions"

@@ -6,6 +6,7 @@ Here are the defaults; the checks are in ``arguments.py``, the loops in C++
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar, overload
 
 import numpy as np
@@ -22,11 +23,13 @@ _T = TypeVar("_T", bound=np.generic)
 _Array = npt.NDArray[Any]
 _G = TypeVar("_G", bound=GpuArray)
 
+Alpha = float | Sequence[float] | npt.NDArray[np.floating[Any]] | np.floating[Any]
+
 
 @overload
 def elu(
     x: npt.NDArray[_T],
-    alpha: float | npt.ArrayLike = 1.0,
+    alpha: Alpha = 1.0,
     *,
     axis: int = 1,
     out: npt.NDArray[_T] | None = None,
@@ -65,10 +68,12 @@ def elu(
         is the dtype of the package ml_dtypes. The 16-bit types are computed in float32 and rounded
         once.
     alpha : float or ndarray of shape (C,)
-        Python numbers, or values of x's dtype (of float32 for the 16-bit types). They may be zero
-        or negative.
+        Numbers, or an array of x's dtype (of float32 for the 16-bit types) or of a narrower
+        floating one, which widens exactly; one of float64 beside float32 is not rounded silently.
+        Or of a shape that NumPy broadcasts along the channels' axis alone, as (C, 1, 1) beside
+        NCHW. They may be zero or negative.
     axis : int
-        The axis of the channels; not looked at where `alpha` is a scalar.
+        The axis of the channels. The default is taken for a vector with one alpha, too.
     out : ndarray, optional
         Where the result goes: of x's shape and dtype. It may be `x` itself; if it overlaps the
         inputs in another way, the result is as if it did not. On a GPU it has x's memory order and
@@ -137,7 +142,7 @@ def elu(
 @overload
 def elu_with_memory(
     x: npt.NDArray[_T],
-    alpha: float | npt.ArrayLike = 1.0,
+    alpha: Alpha = 1.0,
     *,
     axis: int = 1,
     num_threads: int | None = None,
@@ -193,7 +198,7 @@ def elu_with_memory(
 def elu_backward(
     grad: npt.NDArray[_T],
     x: npt.NDArray[_T] | None = None,
-    alpha: float | npt.ArrayLike = 1.0,
+    alpha: float | np.floating[Any] = 1.0,
     *,
     memory: npt.NDArray[_T] | None = None,
     output: npt.NDArray[_T] | None = None,
@@ -201,7 +206,20 @@ def elu_backward(
     out: npt.NDArray[_T] | None = None,
     num_threads: int | None = None,
     stream: None = None,
-) -> tuple[npt.NDArray[_T], Any]: ...
+) -> tuple[npt.NDArray[_T], np.floating[Any]]: ...
+@overload
+def elu_backward(
+    grad: npt.NDArray[_T],
+    x: npt.NDArray[_T] | None = None,
+    alpha: Sequence[float] | npt.NDArray[np.floating[Any]] = ...,
+    *,
+    memory: npt.NDArray[_T] | None = None,
+    output: npt.NDArray[_T] | None = None,
+    axis: int = 1,
+    out: npt.NDArray[_T] | None = None,
+    num_threads: int | None = None,
+    stream: None = None,
+) -> tuple[npt.NDArray[_T], npt.NDArray[np.floating[Any]]]: ...
 @overload
 def elu_backward(
     grad: _G,
@@ -255,11 +273,11 @@ def elu_backward(
     -------
     dX : ndarray of x's shape, dtype and memory order
         `out` where it was given.
-    dalpha : ndarray of shape (C,), or a NumPy scalar where `alpha` is one
-        Of alpha's dtype. Summed in an order that follows from the shape and the memory order
-        alone: the bits do not depend on the number of threads. On a GPU an array of x's library,
-        of shape () for one alpha; the order then depends on whether all arrays begin at multiples
-        of 16 bytes, too.
+    dalpha : ndarray of alpha's shape, or a NumPy scalar where `alpha` is one
+        Of x's dtype, float32 for the 16-bit types. Summed in an order that follows from the shape
+        and the memory order alone: the bits do not depend on the number of threads. On a GPU an
+        array of x's library, of shape () for one number; the order then depends on whether all
+        arrays begin at multiples of 16 bytes, too.
 
     Raises
     ------
@@ -318,7 +336,7 @@ def elu_double_backward(
     grad_dalpha: float | npt.ArrayLike | None,
     grad: npt.NDArray[_T],
     x: npt.NDArray[_T],
-    alpha: float | npt.ArrayLike = 1.0,
+    alpha: Alpha = 1.0,
     *,
     axis: int = 1,
     num_threads: int | None = None,
@@ -347,7 +365,7 @@ def elu_double_backward(
     Returns
     -------
     dgrad, dX : ndarray of x's shape, dtype and memory order
-    dalpha : ndarray of shape (C,), or a NumPy scalar where `alpha` is one
+    dalpha : ndarray of alpha's shape, or a NumPy scalar where `alpha` is one
 
     Raises
     ------

@@ -156,9 +156,17 @@ def dtype_of_alpha(dtype: str) -> str:
     return "float64" if dtype == "float64" else "float32"
 
 
+def widens(dtype: str, wanted: str) -> bool:
+    """Whether numbers of one dtype are numbers of the other: floating ones that are no wider."""
+    return dtype == wanted or ITEM_SIZES.get(dtype, 8) < ITEM_SIZES[wanted]
+
+
 def is_number(value: object) -> bool:
-    """Whether this is a Python number, which is converted; arrays of other dtypes are not."""
-    return type(value) in (int, float)
+    """Whether this is a number that is converted: Python's, or NumPy's of Python's float.
+
+    Other scalars and arrays keep their dtypes.
+    """
+    return type(value) in (int, float, np.float64)
 
 
 _LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in ("float32", "float64")}

@@ -18,6 +18,7 @@ from ..place import (
     check_range,
     is_number,
     not_positive,
+    widens,
 )
 from .extension import usable
 from .libraries import Library, library_of
@@ -150,7 +151,7 @@ class Device(Place):
     def read_alpha(self, value: Any, name: str, dtype: str) -> Operand:
         """Return alpha: a number, which goes to the kernel as it is, or an array."""
         if type(value) in _HOST_TYPES or isinstance(value, np.generic):
-            if isinstance(value, np.generic) and value.dtype == dtype:
+            if isinstance(value, np.generic) and widens(str(value.dtype), dtype):
                 value = float(value)
             if not is_number(value):
                 raise TypeError(
