@@ -161,7 +161,6 @@ def test_empty_folder(tmp_path, capsys):
             ["check", "ELULayer", "--input-shape", "4", "--args", "[4]"],
             "must be a JSON object, not '[4]'",
         ),
-        ([], "the following arguments are required: command"),
         (["learn"], "invalid choice: 'learn'"),
     ],
 )
@@ -169,7 +168,15 @@ def test_wrong_arguments(arguments, message, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)
     assert caught.value.code == 2
-    assert message in capsys.readouterr().err
+    line, cure = capsys.readouterr().err.splitlines()
+    assert message in line
+    command = " ".join(["elulayer", *arguments[:1]]) if arguments[0] in cli.COMMANDS else "elulayer"
+    assert line.startswith(f"{command}: error: ") and cure == f"Try: {command} --help"
+
+
+def test_without_a_command_it_explains_itself(capsys):
+    assert main(capsys)[0].startswith("usage: elulayer ")
+    assert all(any(name in line for line in main(capsys)) for name in cli.COMMANDS)
 
 
 def examples():
@@ -373,13 +380,14 @@ def test_a_network_is_saved_shown_and_classifies(capsys, tmp_path):
 
     tested = ["classify", path, "--test-images", "100"]
     lines = main(capsys, *tested, "--confusion", confusion, "--wrong", wrong, "--count", "3")
-    assert lines == trained[-1:]
+    assert lines == [f"Wrote {confusion}", f"Wrote {wrong}", *trained[-1:]]
+    assert trained[-2] == f"Wrote {path}"
     assert is_png(tmp_path / "a.png")
-    accuracy = float(lines[0].split()[-1])
+    accuracy = float(lines[-1].split()[-1])
     heading = f"{round(100 * (1 - accuracy))} of 100 images classified wrongly; the first 3"
     assert heading in (tmp_path / "a.svg").read_text()
     other = main(capsys, *tested, "--seed", "5")
-    assert other[0].startswith("Test accuracy: ") and other != lines
+    assert other[0].startswith("Test accuracy: ") and other != lines[-1:]
 
 
 OWN = """

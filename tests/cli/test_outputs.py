@@ -33,7 +33,7 @@ def refused(capsys, *arguments):
     assert caught.value.code == 2
     output = capsys.readouterr()
     assert output.out == ""
-    return output.err.splitlines()[-1]
+    return output.err.splitlines()[-2]
 
 
 @pytest.mark.parametrize("option", OUTPUTS)
@@ -142,7 +142,7 @@ def test_a_disk_that_is_full_costs_one_picture_of_classify(capsys, monkeypatch):
     pictures = ["--confusion", "c.png", "--wrong", "w.png"]
     assert cli.main(["classify", "a.safetensors", "--test-images", "100", *pictures]) == 1
     output = capsys.readouterr()
-    assert output.out == accuracy
+    assert output.out == f"Wrote w.png\n{accuracy}"
     assert output.err == "elulayer: error: [Errno 28] No space left on device: 'c.png'\n"
     assert os.path.exists("w.png")
 
@@ -179,7 +179,8 @@ def test_ctrl_c_writes_what_was_learned(tmp_path, capsys):
     result = press(1, "--checkpoint", "run", "--checkpoint-every", "5")
     assert result.returncode == 130
     assert result.stderr.splitlines() == [
-        "elulayer: stopped by Ctrl-C after iteration 2, with what was learned until then"
+        "elulayer: stopped by Ctrl-C after iteration 2, with what was learned until then; "
+        "--resume goes on from run"
     ]
     accuracy = result.stdout.splitlines()[-1]
     assert accuracy.startswith("Test accuracy: 0.")

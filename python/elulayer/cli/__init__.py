@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from .._core import __version__
 from .._support.streams import write
@@ -60,7 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     try:
-        args = make_parser(arguments).parse_args(arguments)
+        parser = make_parser(arguments)
+        args = parser.parse_args(arguments)
+        if args.command is None:
+            parser.print_help()
+            return 0
         check_different(args)
         status = int(COMMANDS[args.command].run(args))
         write("", sys.stdout)  # flushes what a layer of the user's own has printed
@@ -93,6 +97,9 @@ def _abandon_if_broken(stream: Any) -> None:
 
 
 class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}\nTry: {self.prog} --help\n")
+
     def _print_message(self, message: str, file: Any = None) -> None:
         write(message, file)
 
@@ -105,7 +112,7 @@ def make_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         epilog="Try: elulayer train --help",
     )
     parser.add_argument("--version", action="version", version=f"elulayer {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    commands = parser.add_subparsers(dest="command", metavar="command")
     for name, module in COMMANDS.items():
         command = commands.add_parser(
             name,

@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+from .._support.streams import write
 from .._support.whole_files import UnwrittenWarning
 from ._messages import tell
 
 
 class Outputs:
-    """What goes wrong with a command's files is told at once, and is its exit status.
+    """A command's files: each is told of, and what goes wrong with them is its exit status.
+
+    Parameters
+    ----------
+    quiet : bool
+        Whether to tell only of what goes wrong.
 
     Attributes
     ----------
     failed : bool
     """
 
-    def __init__(self) -> None:
+    def __init__(self, quiet: bool = False) -> None:
         self.failed = False
+        self._quiet = quiet
 
     def write(self, save: Callable[..., object], *arguments: Any) -> None:
-        """Call ``save(*arguments)``, which writes a file."""
+        """Call ``save(*arguments)``, which writes a file whose path is the last of them."""
         try:
             save(*arguments)
         except OSError as error:
             self._fail(error)
+            return
+        self.tell(arguments[-1])
+
+    def tell(self, path: Path) -> None:
+        """Say that a file was written."""
+        if not self._quiet:
+            write(f"Wrote {path}\n", sys.stdout)
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[None]:

@@ -215,7 +215,7 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
         seed=args.seed,
         **checkpoints,
     )
-    outputs = Outputs()
+    outputs = Outputs(args.quiet)
     with outputs.watch():
         network, record = train_network(
             X,
@@ -232,8 +232,10 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
     if status:
         tell(
             f"stopped by Ctrl-C after iteration {len(record.iteration)}, with what was learned "
-            "until then"
+            "until then" + (f"; --resume goes on from {args.checkpoint}" if args.checkpoint else "")
         )
+    if args.plot is not None and not outputs.failed:
+        outputs.tell(args.plot)  # it was written as the run went on
     if args.save is not None:
         outputs.write(save_network, network, args.save)
     if args.alphas is not None:
