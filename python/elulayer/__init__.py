@@ -94,3 +94,8 @@ __all__ = [
     "save_network",
     "train_network",
 ]
+
+
+def __dir__() -> list[str]:
+    """Name what is public, for completion."""
+    return __all__

@@ -135,8 +135,8 @@ def test_what_a_layer_raises_names_the_layer():
 
 def test_prediction_errors():
     network = ready()
-    with pytest.raises(ValueError, match=r"X must have shape \(N, 1, 6, 6\), not \(1, 6, 6\)"):
-        network.predict(images()[0])
+    with pytest.raises(ValueError, match=r"X must have shape \(N, 1, 6, 6\), not \(6, 6\)"):
+        network.predict(images()[0, 0])
     with pytest.raises(TypeError, match="real numbers, not dtype complex64"):
         network.predict(images().astype(np.complex64))
     with pytest.raises(ValueError, match="batch_size must be at least 1"):

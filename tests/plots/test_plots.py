@@ -196,11 +196,14 @@ def test_the_course_of_a_run():
 def test_the_smoothed_curve():
     values = np.arange(50.0) ** 2
     means = smoothed(values, 3)
-    assert means[0] == 0 and means[-1] == 49.0**2
+    assert means[0] == 0
+    # The end weighs as the rest: no single mini-batch is the curve's last point.
+    assert means[-1] == pytest.approx(values[-4:].mean())
+    assert means[-2] == pytest.approx(values[-5:].mean())
     assert means[1] == pytest.approx(values[:3].mean())
     assert means[20] == pytest.approx(values[17:24].mean())
     straight = 2 - np.arange(50.0)
-    np.testing.assert_allclose(smoothed(straight), straight)
+    np.testing.assert_allclose(smoothed(straight)[:-10], straight[:-10])
     assert smoothed(np.array([])).shape == (0,)
 
 

@@ -86,6 +86,10 @@ class Layer:
         layer.l2_factors = dict(getattr(cls, "l2_factors", {}))
         return layer
 
+    def __repr__(self) -> str:
+        name = f" {self.name!r}" if self.name else ""
+        return f"<{type(self).__name__}{name}{': ' * bool(self.description)}{self.description}>"
+
     def __setstate__(self, state: Any) -> None:
         """Take over the attributes of the layer that this one is a copy of, but its dictionaries.
 

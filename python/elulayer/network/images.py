@@ -41,6 +41,7 @@ class Images:
         if self._array.ndim != 4 or self._array.shape[1:] != image_shape:
             raise ValueError(
                 f"X must have shape {batch_shape(image_shape)}, not {self._array.shape}"
+                + _cure(self._array.shape, image_shape)
             )
         if self._array.dtype.kind not in "fiub":
             raise TypeError(f"X must hold real numbers, not dtype {self._array.dtype}")
@@ -68,3 +69,17 @@ class Images:
         """Return some of the images, as float32; uncopied where a slice of float32 is taken."""
         with np.errstate(over="ignore"):
             return self._array[which].astype(np.float32, copy=False)
+
+
+def _cure(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """Return what helps where the axes are in another order, as other libraries have them."""
+    if len(given) != 4:
+        return ""
+    channels, height, width = wanted
+    if given[1:] == (height, width, channels):
+        return "; channels come first: X.transpose(0, 3, 1, 2)"
+    if given[:3] == (height, width, channels):
+        return "; images and channels come first: X.transpose(3, 2, 0, 1)"
+    if given[1:] == (width, channels, height):
+        return f"; ImageInputLayer takes channels, height and width: {given[1:]}"
+    return ""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._support.checks import batch_shape, integer
+from .._support.checks import as_array, batch_shape, integer
 from .._support.process import cached_memory, one_blas_thread
 from .._support.typing import AnyArray, FloatArray
 from ..layers import ClassificationLayer, ImageInputLayer, Layer
@@ -163,7 +163,7 @@ class Network:
 
         Parameters
         ----------
-        X : array-like of shape (N, C, H, W)
+        X : array-like of shape (N, C, H, W), or (C, H, W) for one image
             Images of any real dtype; their values are taken as they are, as float32. They may be
             mapped from a file larger than memory.
         batch_size : int
@@ -171,7 +171,7 @@ class Network:
 
         Returns
         -------
-        probabilities : ndarray of shape (N, K), float32
+        probabilities : ndarray of shape (N, K), float32, or (K,) for one image
 
         Raises
         ------
@@ -182,7 +182,11 @@ class Network:
         RuntimeError
             If a layer has no values yet.
         """
-        images = Images(X, self.input_layer.input_shape)
+        array = as_array("X", X)
+        if array.ndim == 3:
+            probabilities: FloatArray = self.predict(array[np.newaxis])[0]
+            return probabilities
+        images = Images(array, self.input_layer.input_shape)
         size = integer("batch_size", batch_size)
         batches = (images[i : i + size] for i in range(0, max(len(images), 1), size))
         with one_blas_thread(), cached_memory():
@@ -195,7 +199,7 @@ class Network:
 
         Returns
         -------
-        labels : ndarray of shape (N,)
+        labels : ndarray of shape (N,), or a label for one image
             In the dtype of the labels that the network was trained with.
 
         Raises
@@ -206,15 +210,15 @@ class Network:
         if self.classes is None:
             raise RuntimeError("the network has no classes yet: train it, or pass classes=")
         probabilities = self.predict(X, batch_size)
-        if probabilities.shape[1] != len(self.classes):
+        if probabilities.shape[-1] != len(self.classes):
             raise ValueError(
-                f"classes must be {probabilities.shape[1]} labels, one for each output of the "
+                f"classes must be {probabilities.shape[-1]} labels, one for each output of the "
                 f"network, not {len(self.classes)}"
             )
-        unclear = int(np.isnan(probabilities).any(axis=1).sum())
+        unclear = int(np.isnan(probabilities).any(axis=-1).sum())
         if unclear:
             raise FloatingPointError(f"the network's output is NaN for {unclear} of the images")
-        labels: AnyArray = self.classes[probabilities.argmax(axis=1)]
+        labels: AnyArray = self.classes[probabilities.argmax(axis=-1)]
         return labels
 
     def inputs(self, index: int, batches: Iterable[FloatArray]) -> Iterator[FloatArray]:
@@ -320,7 +324,10 @@ class Network:
         return gradients
 
     def __repr__(self) -> str:
-        rows = [f"  {label(i, layer)}: {layer.description}" for i, layer in enumerate(self.layers)]
+        rows = [
+            f"  {label(i, layer)}" + f": {layer.description}" * bool(layer.description)
+            for i, layer in enumerate(self.layers)
+        ]
         return "\n".join(["Network", *rows])
 
 

@@ -13,7 +13,7 @@ from .._support.typing import AnyArray
 from .network import Network
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TrainingRecord:
     """The course of a training run, one value per iteration in each array.
 
@@ -44,6 +44,25 @@ class TrainingRecord:
     validation_loss: npt.NDArray[np.float64]
     validation_accuracy: npt.NDArray[np.float64]
     stopped_by: str = "max_epochs"
+
+    def __repr__(self) -> str:
+        if not len(self.iteration):
+            return f"TrainingRecord of no iteration, stopped by {self.stopped_by}"
+        lines = [
+            f"TrainingRecord of {self.iteration[-1]} iterations in {self.epoch[-1]} epochs and "
+            f"{self.time[-1]:.1f} s, stopped by {self.stopped_by}",
+            f"  last mini-batch: loss {self.loss[-1]:.4f}, {self.accuracy[-1]:.2f} % right",
+        ]
+        (trials,) = np.nonzero(~np.isnan(self.validation_loss))
+        if len(trials):
+            loss = self.validation_loss[trials]
+            best = trials[loss.argmin()]
+            lines += [
+                f"  last trial: loss {loss[-1]:.4f}, "
+                f"{self.validation_accuracy[trials[-1]]:.2f} % right",
+                f"  best trial: loss {loss.min():.4f}, at iteration {self.iteration[best]}",
+            ]
+        return "\n".join([*lines, "  curves: elulayer.plots.plot_training(record)"])
 
 
 @dataclass(frozen=True)

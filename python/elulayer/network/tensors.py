@@ -72,8 +72,21 @@ def pack_tensors(
         "content": text,
         "sha256": _digest(text, arrays),
     }
-    packed: bytes = save(arrays, metadata)
-    return packed
+    return _in_order(save(arrays, metadata))
+
+
+def _in_order(data: bytes) -> bytes:
+    """Return a safetensors file with its metadata sorted, so that equal networks are equal files.
+
+    It begins with the length of its header in 8 bytes, and the header as JSON; places of tensors
+    are counted from its end.
+    """
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[end:]
 
 
 def read_tensors(

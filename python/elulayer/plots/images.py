@@ -27,11 +27,11 @@ def plot_images(X: npt.ArrayLike, Y: npt.ArrayLike, count: int = 20, seed: int =
 
     Parameters
     ----------
-    X : array-like of shape (N, 1, H, W) or (N, 3, H, W)
+    X : array-like of shape (N, 1, H, W) or (N, 3, H, W), or without N for one image
         Grey or RGB images. uint8 is 0 to 255; other dtypes are 0 to 1, or what the images shown
         range over where that is more.
     Y : array-like of shape (N,)
-        Labels.
+        Labels, or the label of one image.
     count : int
         How many to show, drawn at random; all if there are no more.
     seed : int
@@ -48,6 +48,8 @@ def plot_images(X: npt.ArrayLike, Y: npt.ArrayLike, count: int = 20, seed: int =
     TypeError, ValueError
         If an argument does not fit.
     """
+    if np.ndim(X) == 3 and np.ndim(Y) == 0:
+        X, Y = np.asarray(X)[np.newaxis], np.atleast_1d(Y)
     images = _as_images(X)
     labels = as_labels("Y", Y, len(images))
     count = integer("count", count)

@@ -24,8 +24,8 @@ SIZE = (8.0, 5.6)
 def plot_training(record: TrainingRecord) -> Figure:
     """Draw loss and accuracy of a training run over its iterations.
 
-    The mini-batches' values are drawn pale, their mean over 21 iterations (fewer at the
-    ends) strong, the validation data as points. The loss has a logarithmic axis.
+    The mini-batches' values are drawn pale, their mean over 21 iterations (fewer at the ends, 11 at
+    the last one) strong, the validation data as points. The loss has a logarithmic axis.
 
     Parameters
     ----------
@@ -73,12 +73,18 @@ def draw_training(figure: Figure, record: TrainingRecord, total: int | None = No
 
 
 def smoothed(values: npt.NDArray[np.float64], reach: int = _REACH) -> npt.NDArray[np.float64]:
-    """Return the mean of each value and up to `reach` values on both sides, as many on each."""
+    """Return the mean of each value and up to `reach` values on both sides.
+
+    As many after it as before it at the beginning, where means of one side would trail behind a
+    steep curve; at the end no fewer before it than elsewhere, lest it follow the last values.
+    """
     sums = np.concatenate([[0.0], np.cumsum(values)])
     index = np.arange(len(values))
-    # One-sided means would trail behind a steep curve.
-    half = np.minimum(reach, np.minimum(index, len(values) - 1 - index))
-    means: npt.NDArray[np.float64] = (sums[index + half + 1] - sums[index - half]) / (2 * half + 1)
+    before = np.minimum(reach, index)
+    after = np.minimum(before, len(values) - 1 - index)
+    means: npt.NDArray[np.float64] = (sums[index + after + 1] - sums[index - before]) / (
+        before + after + 1
+    )
     return means
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 import numbers
 import os
@@ -282,6 +283,12 @@ class TrainingOptions:
             return self.initial_learn_rate
         drops = (epoch - 1) // self.learn_rate_drop_period
         return self.initial_learn_rate * self.learn_rate_drop_factor**drops
+
+
+# __new__ takes anything, to say of a wrong name which ones there are.
+TrainingOptions.__signature__ = inspect.signature(  # type: ignore[attr-defined]
+    TrainingOptions.__init__
+).replace(parameters=list(inspect.signature(TrainingOptions.__init__).parameters.values())[1:])
 
 
 def _threshold(value: Any) -> float:
