@@ -40,6 +40,14 @@ def test_round_trip(trained, tmp_path):
     assert os.listdir(tmp_path) == ["network.safetensors"]
 
 
+def test_equal_networks_are_equal_files(trained, tmp_path):
+    network, _ = trained
+    files = [tmp_path / str(number) for number in range(5)]
+    for file in files:
+        el.save_network(network, file)
+    assert len({file.read_bytes() for file in files}) == 1
+
+
 def test_a_loaded_network_goes_on_learning_like_the_saved_one(trained, tmp_path):
     network, X = trained
     Y = network.classify(X)
