@@ -22,7 +22,8 @@ def test_the_options_have_a_signature():
 def test_layers_in_words():
     shown = repr([el.ELULayer(20), el.ReLULayer(name="first"), LeakyReLU(0.1)])
     assert shown == (
-        "[<ELULayer: ELU with 20 channels, alpha learned>, <ReLULayer 'first': ReLU>, <LeakyReLU>]"
+        "[<ELULayer: Exponential linear unit with 20 channels>, <ReLULayer 'first': ReLU>, "
+        "<LeakyReLU>]"
     )
     network = el.Network(small_layers(LeakyReLU(0.1)))
     assert "\n  layers[3] (LeakyReLU)\n" in repr(network)
