@@ -40,6 +40,21 @@ def test_native_tests(compiled):
     assert re.search(r"\d+ passed, 0 failed", run(compiled / "tests/cpp/native_test"))
 
 
+def test_another_element_type_is_told_by_the_compiler(tmp_path):
+    source = tmp_path / "integers.cpp"
+    source.write_text(
+        "#include <elulayer/elulayer.hpp>\n"
+        "void f(const int* x, int* z) { elulayer::elu(x, x, z, {1, 1, 1}); }\n"
+    )
+    compiler = os.environ.get("CXX", "c++").split()
+    include = ["-std=c++17", "-fsyntax-only", f"-I{ROOT}/cpp/include"]
+    process = subprocess.run([*compiler, *include, source], capture_output=True, text=True)
+    assert process.returncode != 0
+    assert (
+        "elements must be float, double, elulayer::float16 or elulayer::bfloat16" in process.stderr
+    )
+
+
 @pytest.mark.parametrize("isa", el.cpu_info().usable)
 def test_accuracy_of_a_sweep_of_float32(compiled, isa):
     """The whole sweep is `make accuracy`; the program fails where a bound is exceeded."""

@@ -19,7 +19,18 @@ namespace detail {
 
 template <class T>
 struct ArithmeticType {
-  using type = T;
+  static_assert(sizeof(T) == 0,
+                "elements must be float, double, elulayer::float16 or elulayer::bfloat16");
+};
+
+template <>
+struct ArithmeticType<float> {
+  using type = float;
+};
+
+template <>
+struct ArithmeticType<double> {
+  using type = double;
 };
 
 template <>
