@@ -290,6 +290,9 @@ def _size_of(pillow: Any, image: Any) -> tuple[int, int]:
 
 
 def _channels_of(image: Any) -> int:
+    if image.mode == "P":
+        palette = np.reshape(image.getpalette("RGB"), (-1, 3))
+        return 1 if (palette == palette[:, :1]).all() else 3
     return 1 if image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode[0] == "I" else 3
 
 
