@@ -57,7 +57,7 @@ def test_a_palette_of_greys_is_grey(tmp_path):
     image = Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4), "P")
     image.putpalette([level for level in range(0, 256, 16) for _ in "RGB"])
     image.save(tmp_path / "grey.png")
-    found = el.data.read_image(tmp_path / "grey.png")
+    found = read_image(tmp_path / "grey.png")
     assert found.shape == (1, 4, 4)
     assert np.array_equal(found[0] * 255, np.arange(0, 256, 16).reshape(4, 4))
 
