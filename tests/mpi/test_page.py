@@ -11,4 +11,5 @@ def test_page(tmp_path):
     program.write_text(code)
     for size in (1, 3):
         out = mpi_processes.succeed(size, "-m", "mpi4py", program)
-        assert sorted(out.splitlines(keepends=True)) == [printed] * size
+        # Ranks may come between a line and its end.
+        assert out.replace("\n", "") == printed.strip() * size
