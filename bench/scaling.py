@@ -9,9 +9,10 @@ assumptions.
 With P ranks, each of which computes B / P of B images, gradients of n bytes, and a network that
 takes `latency` for a message and n / `bandwidth` for its bytes:
 
-    compute = iteration + image B / P
-    gather  = (P - 1) (latency + n / bandwidth) + (P - 1) add       what the trainer does
-    ring    = 2 (P - 1) (latency + n / (P bandwidth)) + add         an Allreduce, as DDP does it
+    compute = that of B / P images on one thread, between those measured
+    small   = 3 ceil(log2 P) latency                            lengths, and what all must agree on
+    gather  = small + (P - 1) (latency + n / bandwidth + add)   what the trainer does: P parts
+    ring    = 2 (P - 1) (latency + n / (P bandwidth)) + add     an Allreduce, as DDP does it
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import numpy as np
 from record import RECORD
 
 RANKS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+SMALL_EXCHANGES = 3
 IMAGES = 128
 """Of a mini-batch, or of each rank's part where mini-batches grow with the ranks."""
 
@@ -45,22 +47,29 @@ LINKS = (
 
 @dataclass(frozen=True)
 class Costs:
-    """Milliseconds of an iteration, of an image and of adding two gradients, and their bytes."""
+    """Milliseconds of iterations of 1, 2, 4 ... images and of adding two gradients; their bytes."""
 
-    iteration_ms: float
-    image_ms: float
+    iteration_ms: tuple[float, ...]
     add_ms: float
     gradient_bytes: int
 
 
 def measured():
     """Return the costs on record."""
-    return Costs(**json.loads(RECORD.read_text())["parallel"]["figures"]["model"])
+    model = json.loads(RECORD.read_text())["parallel"]["figures"]["model"]
+    return Costs(**model | {"iteration_ms": tuple(model["iteration_ms"])})
 
 
 def gather(costs, link, ranks):
     """Milliseconds until every rank has every gradient, and their sum."""
-    return (ranks - 1) * (link.latency + costs.gradient_bytes / link.bandwidth + costs.add_ms)
+    small = SMALL_EXCHANGES * rounds(ranks) * link.latency
+    each = link.latency + costs.gradient_bytes / link.bandwidth + costs.add_ms
+    return small + (ranks - 1) * each
+
+
+def rounds(ranks):
+    """Messages that a rank sends, one after the other, until all know what each has to say."""
+    return (ranks - 1).bit_length()
 
 
 def ring(costs, link, ranks):
@@ -72,57 +81,66 @@ def ring(costs, link, ranks):
 
 
 def compute(costs, images):
-    return costs.iteration_ms + costs.image_ms * images
+    """Milliseconds of an iteration of so many images: a line between those measured."""
+    known = [2**power for power in range(len(costs.iteration_ms))]
+    return float(np.interp(images, known, costs.iteration_ms))
 
 
-def simulate(costs, link, ranks, steps, nbytes, ready=None):
-    """Milliseconds until the last rank is done: each sends to the next, `steps` times.
+def simulate(link, distances, nbytes, ready):
+    """Return when each rank is done that sends messages, to ranks at these distances.
 
     A rank begins to send when the last message that it sent has left and the one that it waited for
     is there; messages take their time on the link, and then the latency.
 
     Parameters
     ----------
-    steps, nbytes : int, float
-        Messages of each rank, and their bytes.
-    ready : ndarray of shape (ranks,), optional
-        When each rank begins; by default all at once.
+    distances : sequence of int
+        To whom each message goes, counted from its sender.
+    nbytes : float
+        Of a message.
+    ready : ndarray of shape (ranks,)
+        When each rank begins.
     """
-    free = np.zeros(ranks) if ready is None else np.array(ready, float)
-    there = free.copy()
-    for _ in range(steps):
+    free = there = np.array(ready, float)
+    for distance in distances:
         start = np.maximum(free, there)
         free = start + nbytes / link.bandwidth
-        there = np.roll(free + link.latency, 1)
-    return float(np.maximum(free, there).max())
+        there = np.roll(free + link.latency, distance)
+    return np.maximum(free, there)
 
 
-def simulated_gather(costs, link, ranks, ready=None):
-    last = simulate(costs, link, ranks, ranks - 1, costs.gradient_bytes, ready)
-    return last + (ranks - 1) * costs.add_ms
+def simulated_gather(costs, link, ready):
+    """Milliseconds until the last rank has the sum of all gradients."""
+    ranks = len(ready)
+    for _ in range(SMALL_EXCHANGES - 1):  # before the gradients; what all agree on comes after
+        ready = simulate(link, [2**k for k in range(rounds(ranks))], 0, ready)
+    ready = simulate(link, [1] * (ranks - 1), costs.gradient_bytes, ready)
+    ready = ready + (ranks - 1) * costs.add_ms
+    return float(simulate(link, [2**k for k in range(rounds(ranks))], 0, ready).max())
 
 
-def simulated_ring(costs, link, ranks, ready=None):
-    steps = 2 * (ranks - 1)
-    last = simulate(costs, link, ranks, steps, costs.gradient_bytes / ranks, ready)
-    return last + costs.add_ms * (ranks - 1) / ranks
+def simulated_ring(costs, link, ready):
+    ranks = len(ready)
+    done = simulate(link, [1] * (2 * (ranks - 1)), costs.gradient_bytes / ranks, ready)
+    return float(done.max()) + costs.add_ms * (ranks - 1) / ranks
 
 
 def most_ranks(costs, link, cost):
-    """Return the number of ranks with the shortest iteration."""
+    """Return the number of ranks, a power of two, with the shortest iteration."""
 
     def time(ranks):
         return compute(costs, IMAGES / ranks) + cost(costs, link, ranks)
 
-    return min(range(1, IMAGES + 1), key=time)
+    return min((ranks for ranks in RANKS if ranks <= IMAGES), key=time)
 
 
 def tables(costs):
     parts = [
         "| assumption | |",
         "|---|---|",
-        f"| an iteration, whatever its images (measured) | {costs.iteration_ms:.2f} ms |",
-        f"| an image, on one thread (measured) | {costs.image_ms:.4f} ms |",
+        "| an iteration of 1, 2, 4, ... 128 images on one thread (measured) | "
+        + ", ".join(f"{ms:.2f}" for ms in costs.iteration_ms)
+        + " ms |",
         f"| the gradients | {costs.gradient_bytes} bytes |",
         f"| adding two of them (measured) | {costs.add_ms:.4f} ms |",
         *(f"| {link.name} | each rank sends and receives at once |" for link in LINKS),

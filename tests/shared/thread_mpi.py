@@ -50,12 +50,6 @@ class Comm:
             assert len(part) == count
             received[start : start + count] = np.frombuffer(part, np.uint8)
 
-    def Split_type(self, kind):
-        return self
-
-    def Free(self):
-        pass
-
     def Abort(self, status):
         assert status == 1
         self._world.barrier.abort()
@@ -65,13 +59,17 @@ class Comm:
 class MPI:
     """The module."""
 
-    BYTE = COMM_TYPE_SHARED = None
+    BYTE = None
 
     class Exception(Exception):  # noqa: N818
         pass
 
     def __init__(self, world, rank):
         self.COMM_WORLD = Comm(world, rank)
+
+    @staticmethod
+    def Get_processor_name():
+        return "here"
 
 
 def run(monkeypatch, size, function):

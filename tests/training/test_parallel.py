@@ -3,8 +3,13 @@
 `tests/mpi` does the same with processes and real MPIs.
 """
 
+import dataclasses
+import re
 import sys
+import threading
+import warnings
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -12,8 +17,9 @@ import pytest
 
 import elulayer as el
 from elulayer import cli
+from elulayer._support import process
 from elulayer.network.images import Images
-from elulayer.training import loop, setting, trainer
+from elulayer.training import loop, setting, trainer, validation
 from elulayer.training.parts import Parts
 from elulayer.training.ranks import OtherRankError
 from shared import thread_mpi
@@ -155,9 +161,376 @@ def test_separate_statistics_differ_from_the_whole_batch():
     assert distances[0] > 100 * distances[1]
 
 
-def test_one_part_has_the_bits_of_old():
+class MovingMean(el.Layer):
+    """A moving average of what passes, and the largest of all labels' counts."""
+
+    state = ("mean", "most")
+
+    def __init__(self):
+        self.mean = np.zeros(3, np.float32)
+        self.most = np.zeros((), np.int64)
+
+    def predict(self, X):
+        return X
+
+    def forward(self, X):
+        self.mean = np.float32(0.9) * self.mean + np.float32(0.1) * X.mean(axis=0)
+        self.most = np.maximum(self.most, len(X))
+        return X, None
+
+    def backward(self, X, Z, dLdZ, memory):
+        return dLdZ
+
+
+def with_layer(layer):
+    layers = small_layers()
+    return [*layers[:2], *layers[3:5], layer, *layers[5:]]  # without batch normalization
+
+
+def test_states_move_by_the_mean_over_the_parts():
+    """A moving average is that of the unsplit batch; of integers it is the largest."""
     X, Y = blobs()
-    assert same(train(X, Y)[0], train(X, Y, micro_batches=1, batch_normalization="synchronized")[0])
+    expected = None
+    for count in (1, 2, 3, 5):
+        network, _ = el.train_network(X, Y, with_layer(MovingMean()), options(micro_batches=count))
+        layer = network.layers[4]
+        expected = layer.mean if expected is None else expected
+        assert np.allclose(layer.mean, expected, rtol=1e-4, atol=1e-6)
+        assert layer.most == -(-16 // count)
+
+
+def moves_in(direction):
+    class Moves(el.Layer):
+        state = ("total",)
+
+        def __init__(self):
+            self.total = np.zeros((), np.float64)
+            self.rng = np.random.default_rng(1)
+
+        def predict(self, X):
+            return X
+
+        def forward(self, X):
+            if direction == "forward":
+                self.total = self.total + self.rng.random()
+            return X, None
+
+        def backward(self, X, Z, dLdZ, memory):
+            if direction == "backward":
+                self.total = self.total + self.rng.random()
+            return dLdZ
+
+    return Moves()
+
+
+@pytest.mark.parametrize("batch_normalization", ["separate", "synchronized"])
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_what_layers_draw_and_keep_is_the_parts_own(monkeypatch, direction, batch_normalization):
+    X, Y = blobs()
+
+    def layers():
+        made = small_layers()
+        return [*made[:5], moves_in(direction), *made[5:]]
+
+    changes = {"micro_batches": 4, "batch_normalization": batch_normalization}
+    alone, _ = train(X, Y, layers, **changes)
+    for size in (2, 3):
+        assert same(alone, on_ranks(monkeypatch, size, X, Y, layers, **changes)[0])
+
+
+def test_a_generator_of_two_layers_gives_each_its_numbers():
+    """As it would without parts: what one layer draws another does not."""
+    X, Y = blobs()
+    shared = np.random.default_rng(3)
+    drawn = []
+
+    class Draws(el.Layer):
+        def __init__(self):
+            self.rng = shared
+
+        def predict(self, X):
+            return X
+
+        def forward(self, X):
+            drawn.append(self.rng.random())
+            return X, None
+
+        def backward(self, X, Z, dLdZ, memory):
+            return dLdZ
+
+    layers = small_layers()
+    el.train_network(
+        X, Y, [*layers[:5], Draws(), Draws(), *layers[5:]], options(micro_batches=4, max_epochs=2)
+    )
+    assert len(set(drawn)) == len(drawn) == 2 * 4 * 10
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "message"),
+    [
+        (np.zeros(()), np.zeros(3), "'m' must stay of shape () and dtype float64 where"),
+        (np.zeros(3, "f"), np.zeros(3), "'m' must stay of shape (3,) and dtype float32 where"),
+        (0, 0.5, "'m' must stay of shape () and dtype int64 where"),
+        (np.full(2, np.inf), np.zeros(2), "'m' must begin finite where mini-batches have parts"),
+        ([1, 2], [1, 2], "'m' must be an array of numbers where mini-batches have parts, not list"),
+        ("a", "b", "'m' must be an array of numbers where mini-batches have parts, not str"),
+    ],
+)
+def test_states_that_cannot_be_merged_are_refused(first, then, message):
+    class Changes(el.Layer):
+        state = ("m",)
+
+        def __init__(self):
+            self.m = first
+
+        def predict(self, X):
+            return X
+
+        def forward(self, X):
+            self.m = then
+            return X, None
+
+        def backward(self, X, Z, dLdZ, memory):
+            return dLdZ
+
+    X, Y = blobs()
+    with pytest.raises((TypeError, ValueError), match=re.escape(f"(Changes): its state {message}")):
+        el.train_network(X, Y, with_layer(Changes()), options(micro_batches=2))
+    el.train_network(X, Y, with_layer(Changes()), options(max_epochs=1))  # one part: as it likes
+
+
+def test_a_batch_normalization_of_ones_own_goes_its_own_way():
+    class Own(el.BatchNormalizationLayer):
+        calls = 0
+
+        def forward(self, X):
+            Own.calls += 1
+            return super().forward(X)
+
+    X, Y = blobs()
+    layers = small_layers()
+    layers[2] = Own()
+    changes = {"micro_batches": 2, "batch_normalization": "synchronized", "max_epochs": 1}
+    el.train_network(X, Y, layers, options(**changes))
+    assert Own.calls == 2 * 5
+
+
+def test_parts_go_through_the_layers_one_after_the_other():
+    """But where they are normalized together: then all are in memory."""
+    seen = []
+
+    class Notes(LeakyReLU):
+        def forward(self, X):
+            seen.append("forward")
+            return super().forward(X)
+
+        def backward(self, *arguments):
+            seen.append("backward")
+            return super().backward(*arguments)
+
+    X, Y = blobs(16)
+    for which, expected in (
+        ("separate", ["forward", "backward"] * 2),
+        ("synchronized", ["forward"] * 2 + ["backward"] * 2),
+    ):
+        seen.clear()
+        changes = {"micro_batches": 2, "batch_normalization": which, "max_epochs": 1}
+        el.train_network(X, Y, small_layers(Notes(0.1)), options(**changes))
+        assert seen == expected
+
+
+def test_no_layer_is_given_the_gradient_of_a_loss_that_is_nan(monkeypatch):
+    class Particular(el.Layer):
+        def predict(self, X):
+            return X * np.float32(np.nan)
+
+        def backward(self, X, Z, dLdZ, memory):
+            raise AssertionError("the run is over")
+
+    X, Y = blobs()
+    for changes in ({}, {"micro_batches": 2}):
+        with pytest.raises(FloatingPointError, match="the loss is nan"):
+            el.train_network(X, Y, with_layer(Particular()), options(**changes))
+    found = errors(
+        monkeypatch, 2, lambda rank: el.train_network(X, Y, with_layer(Particular()), parallel())
+    )
+    assert found[0] == found[1] and "FloatingPointError" in found[0]
+
+
+def test_validation_is_shared_out(monkeypatch):
+    """Each batch of it is read by one rank; NaN in any rank's share is told by all."""
+    X, Y = blobs(96)
+    read, dealt = [], validation.make_source
+
+    def noting(*arguments):
+        source = dealt(*arguments)
+        deal = source.dealt
+
+        def deal_and_note(*share):
+            for batch in deal(*share):
+                read.append(share)
+                yield batch
+
+        source.dealt = deal_and_note
+        return source
+
+    monkeypatch.setattr(validation, "make_source", noting)
+    changes = {"validation_data": (X, Y), "validation_frequency": 100, "max_epochs": 1}
+    on_ranks(monkeypatch, 2, X, Y, **changes)
+    # 6 batches in two trials; and one each that is looked at before the run.
+    assert len(read) == 2 * 6 + 2
+    spoiled = X.copy()
+    spoiled[90] = np.nan
+    found = errors(
+        monkeypatch, 2, lambda rank: el.train_network(spoiled, Y, small_layers(), parallel())
+    )
+    assert "X must be finite" in found[0] and "X must be finite" in found[1]
+
+
+def test_validation_of_other_sizes_is_told(monkeypatch):
+    X, Y = blobs()
+
+    def run(rank):
+        data = Batches(X, Y, (9, 20, 30) if rank == 0 else (9,))
+        return el.train_network(X, Y, small_layers(), parallel(validation_data=data))
+
+    found = errors(monkeypatch, 2, run)
+    assert found[0] == found[1]
+    assert "in validation rank 1 has fewer batches than rank 0" in found[0]
+
+
+def test_warnings_that_are_errors_end_all(monkeypatch):
+    X, Y = blobs()
+
+    def run(rank):
+        return el.train_network(X, Y, small_layers(), parallel(micro_batches=2, max_epochs=1))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = errors(monkeypatch, 3, run)
+    assert found[0].startswith("RuntimeWarning: 1 of 3 ranks") and "rank 0: Runtime" in found[2]
+
+
+def test_the_same_error_twice_and_one_with_any_text(monkeypatch):
+    """What was told once is told again where it is raised again."""
+    X, Y = blobs()
+    again = ValueError("folder \udcff")
+
+    def run(rank):
+        said = []
+        for _ in range(2):
+
+            def function(progress):
+                raise again
+
+            with pytest.raises((ValueError, RuntimeError)) as caught:
+                el.train_network(X, Y, small_layers(), parallel(output_fcn=function))
+            said.append(str(caught.value))
+        return said
+
+    assert thread_mpi.run(monkeypatch, 2, run) == [
+        ["folder \udcff"] * 2,
+        ["rank 0: ValueError: folder \udcff"] * 2,
+    ]
+
+
+def test_what_cannot_be_told_in_order_aborts(monkeypatch):
+    """An interrupt, MPI's own errors, and what else fails between two messages."""
+    X, Y = blobs()
+
+    def raising(error):
+        def run(rank):
+            def function(progress):
+                raise error
+
+            return el.train_network(X, Y, small_layers(), parallel(output_fcn=function))
+
+        return [type(each) for each in thread_mpi.run(monkeypatch, 2, run)]
+
+    for error in (KeyboardInterrupt(), SystemExit(3)):  # of Python's own making: in order
+        assert raising(error) == [type(error), OtherRankError]
+
+    for kind in (KeyboardInterrupt, MemoryError, thread_mpi.MPI.Exception):
+
+        def within(rank, kind=kind):
+            if rank == 1:
+                comm = trainer.mpi_ranks()._comm
+                comm.Allgatherv = lambda *arguments: (_ for _ in ()).throw(kind())
+            return el.train_network(X, Y, small_layers(), parallel())
+
+        found = [type(each) for each in thread_mpi.run(monkeypatch, 2, within)]
+        assert found == [thread_mpi.Aborted] * 2
+
+
+class MuteError(Exception):
+    def __str__(self):
+        raise ValueError
+
+
+def test_an_error_that_has_no_text_is_told_too(monkeypatch):
+    X, Y = blobs()
+
+    def run(rank):
+        def function(progress):
+            raise MuteError
+
+        return el.train_network(X, Y, small_layers(), parallel(output_fcn=function))
+
+    own, other = thread_mpi.run(monkeypatch, 2, run)
+    assert type(own) is MuteError and str(other) == "rank 0: MuteError: ?"
+
+
+def test_one_thread_trains_in_parallel_at_a_time(monkeypatch):
+    X, Y = blobs()
+
+    def run(rank):
+        ranks, caught = trainer.mpi_ranks(), []
+
+        def second():
+            try:
+                with ranks.together():
+                    pass
+            except RuntimeError as error:
+                caught.append(str(error))
+
+        def function(progress):
+            thread = threading.Thread(target=second)
+            thread.start()
+            thread.join()
+
+        el.train_network(X, Y, small_layers(), parallel(output_fcn=function, max_epochs=1))
+        return caught
+
+    (caught,) = thread_mpi.run(monkeypatch, 1, run)
+    assert set(caught) == {"one thread of a process can train in parallel at a time, not two"}
+
+
+def test_alone_an_interrupt_is_an_exception(monkeypatch):
+    X, Y = blobs()
+
+    def run(rank):
+        def function(progress):
+            raise KeyboardInterrupt
+
+        return el.train_network(X, Y, small_layers(), parallel(output_fcn=function))
+
+    (found,) = thread_mpi.run(monkeypatch, 1, run)
+    assert type(found) is KeyboardInterrupt
+
+
+def test_threads_are_shared_out(monkeypatch):
+    """Among the ranks that may run on the same processors."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    on_this = el.cpu_info().threads
+    with process.share_of_threads(1):
+        assert el.cpu_info().threads == on_this
+    with process.share_of_threads(len(process.processors())):
+        assert el.cpu_info().threads == 1
+    assert el.cpu_info().threads == on_this
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    with process.share_of_threads(64):
+        assert el.cpu_info().threads == on_this
+    assert thread_mpi.run(monkeypatch, 3, lambda rank: trainer.mpi_ranks().sharing()) == [3] * 3
 
 
 class Batches:
@@ -232,10 +605,13 @@ def test_an_error_of_one_rank_ends_all(monkeypatch):
 
     class Fails(LeakyReLU):
         def backward(self, *arguments):
-            raise ValueError("it breaks")
+            if self.fails:
+                raise ValueError("it breaks")
+            return super().backward(*arguments)
 
     def bad_layer(rank):
-        layer = (Fails if rank == 1 else LeakyReLU)(0.1)
+        layer = Fails(0.1)
+        layer.fails = rank == 1
         return el.train_network(X, Y, small_layers(layer), parallel())
 
     def bad_function(rank):
@@ -253,9 +629,8 @@ def test_an_error_of_one_rank_ends_all(monkeypatch):
     ]
     found = errors(monkeypatch, 2, bad_function)
     assert found == ["OSError: no screen", "OtherRankError: rank 0: OSError: no screen"]
-    Fails.__name__ = Fails.__qualname__ = "LeakyReLU"  # so that the layers seem to be the same
     found = errors(monkeypatch, 3, bad_layer)
-    assert all("layers[3] (LeakyReLU): it breaks" in each for each in found)
+    assert all("layers[3] (Fails): it breaks" in each for each in found)
 
 
 def test_what_all_do_wrong_is_the_same_error_everywhere(monkeypatch):
@@ -301,8 +676,17 @@ def test_what_differs_is_told_before_the_first_iteration(monkeypatch):
     assert f"layers{must}" in message(layers=small_layers(el.ReLULayer()))
     layers = small_layers()
     layers[1].weights = np.ones((4, 1, 3, 3), np.float32)
-    assert f"the layers' first values{must}" in message(layers=layers)
+    assert f"the first values of layers{must}" in message(layers=layers)
+    layers = small_layers()
+    layers[1].learn_rate_factors["weights"] = 0
+    assert f"layers[1] (Convolution2DLayer){must}" in message(layers=layers)
+    layers = small_layers()
+    layers[2] = el.BatchNormalizationLayer(1e-2)
+    assert f"layers[2] (BatchNormalizationLayer){must}" in message(layers=layers)
+    layers = noisy_layers()
+    assert f"layers{must}" in message(layers=layers)
     assert f"validation_data{must}" in message(options={"validation_data": blobs(9)})
+    assert f"seed{must}0 on rank 0 and 1 on rank 1" in message(options={"seed": 1})
     assert seen == []
 
 
@@ -322,17 +706,19 @@ def test_iterables_that_differ_are_told(monkeypatch):
 def test_values_that_part_are_noticed(monkeypatch):
     X, Y = blobs()
 
-    def run(rank):
+    def run(epochs, rank):
         class Drifts(el.ELULayer):
             def backward(self, *arguments, **more):
                 self.alpha = self.alpha + np.float32(rank / 1000)
                 return super().backward(*arguments, **more)
 
-        return el.train_network(X, Y, small_layers(Drifts(4)), parallel(max_epochs=30))
+        return el.train_network(X, Y, small_layers(Drifts(4)), parallel(max_epochs=epochs))
 
-    found = errors(monkeypatch, 2, run)
-    assert found[0] == found[1]
-    assert "training stopped at iteration 100: the ranks no longer have the same values" in found[0]
+    for epochs, iteration in ((30, 100), (1, 5)):
+        found = errors(monkeypatch, 2, partial(run, epochs))
+        assert found[0] == found[1]
+        message = "training stopped at iteration {}: the ranks no longer have the same values"
+        assert message.format(iteration) in found[0]
 
 
 @pytest.mark.parametrize("why", ["output_fcn", "interrupt", "validation_patience"])
@@ -442,10 +828,10 @@ def test_micro_batches_are_checked(monkeypatch):
         el.TrainingOptions("sgdm", mini_batch_size=4, micro_batches=5)
     with pytest.raises(ValueError, match=r"execution_environment must be .*, not 'gpu'"):
         el.TrainingOptions("sgdm", execution_environment="gpu")
-    assert el.TrainingOptions("sgdm").micro_batches == 1
-    assert el.TrainingOptions("sgdm", execution_environment="parallel").micro_batches == 8
-    small = el.TrainingOptions("sgdm", execution_environment="parallel", mini_batch_size=2)
-    assert small.micro_batches == 2
+    assert el.TrainingOptions("sgdm").parts() == 1
+    given = el.TrainingOptions("sgdm", execution_environment="parallel")
+    assert given.parts() == 8
+    assert dataclasses.replace(given, mini_batch_size=2).parts() == 2
 
 
 @pytest.mark.parametrize("count", range(1, 18))
@@ -474,10 +860,6 @@ def test_ranks_send_whole_subtrees():
     """With as many parts as ranks can share evenly, each sends one sum."""
     for size in (1, 2, 4, 8):
         assert all(len(Parts(8, r, size).sent(r, 128)) == 1 for r in range(size))
-
-
-def test_other_rank_error_is_a_runtime_error():
-    assert issubclass(OtherRankError, RuntimeError)
 
 
 def test_without_mpi4py(monkeypatch, capsys):

@@ -22,7 +22,7 @@ def test_options_defaults_are_the_blogs():
         "validation_patience": math.inf, "output_network": "last-iteration",
         "batch_normalization_statistics": "population", "checkpoint_path": None,
         "checkpoint_frequency": 1, "checkpoint_frequency_unit": "epoch",
-        "execution_environment": "cpu", "micro_batches": 1, "batch_normalization": "separate",
+        "execution_environment": "cpu", "micro_batches": None, "batch_normalization": "separate",
         "verbose": True,
         "verbose_frequency": 50, "plots": "none", "output_fcn": (), "seed": None,
     }  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._support.typing import AnyArray
 from ..layers import Layer
+from ..layers.batches import Batches
 from ..layers.contract import settle_learnables
 from ..network.files import build_layer, custom_classes, describe_layers, set_values, values
 from .behaviour import worst_difference
@@ -68,12 +69,12 @@ def saving(case: Case) -> str:
 def trained(case: Case) -> Layer:
     """Return a copy of the layer with values as after training, and not those of the beginning."""
     layer, X = copy.deepcopy(case.layer), case.X.astype(np.float32)
-    call(layer.before_training, iter([X.copy()]))
+    call(layer.before_training, Batches(iter([X.copy()])))
     case.contract(settle_learnables, layer)
     for name in layer.learnables:
         setattr(layer, name, getattr(layer, name) + np.float32(0.0625))
     call(layer.forward, X.copy())
-    call(layer.after_training, iter([X.copy()]))
+    call(layer.after_training, Batches(iter([X.copy()])))
     return layer
 
 

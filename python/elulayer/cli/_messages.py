@@ -39,6 +39,7 @@ _ADVICE = {
     ),
     "pass it in custom_layers, or to the command by --layer": "pass it by --layer FILE.py:CLASS",
     "must be at most mini_batch_size": "must be at most --batch-size",
+    "execution_environment 'parallel' needs": "--parallel needs",
     "or image_size must be given": "or --image-size must be given",
 }
 

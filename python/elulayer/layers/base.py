@@ -44,7 +44,9 @@ class Layer:
         Scalars and lists will do: training turns each into a float32 array of the same shape.
     state : tuple of str
         Names of the arrays that are not learned but belong to the layer's values, as the mean and
-        variance of batch normalization do: they are saved with the learnables.
+        variance of batch normalization do: they are saved with the learnables. Where mini-batches
+        have parts (`TrainingOptions.micro_batches`), one of floats moves by the mean of what the
+        parts have made of it, of others the largest is taken.
     learn_rate_factors, l2_factors : dict of str to float
         By the learnable's name, what multiplies the learn rate and the L2 factor for it. What is
         not named has 1. A learn-rate factor of 0 freezes the learnable. Every layer has

@@ -244,8 +244,9 @@ def _moments(rows: FloatArray) -> _Moments:
 
 def _merged(parts: Iterable[_Moments]) -> _Moments:
     """Return the moments of parts together: Chan, Golub and LeVeque's update."""
-    (mean, variance, count), *rest = parts
-    for other, its_variance, more in rest:
+    parts = iter(parts)
+    mean, variance, count = next(parts)
+    for other, its_variance, more in parts:
         if more:
             step, total = other - mean, count + more
             variance = (

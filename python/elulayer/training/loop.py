@@ -49,7 +49,7 @@ class Loop:
         self.source = source
         self.options = options
         self.ranks = ranks
-        self.parts = Parts(options.micro_batches, ranks.rank, ranks.size)
+        self.parts = Parts(options.parts(), ranks.rank, ranks.size)
         self.speaks = ranks.rank == 0
         self.writes = self.speaks and options.checkpoint_path is not None
         self.verbose = self.speaks and options.verbose
@@ -102,18 +102,20 @@ class Loop:
                         None if moving and layer.keeps_statistics else layer.after_training
                     )
                 )
-                asked, _ = self._agree(False, interrupted)
+                asked, _ = self._agree(False, interrupted, ends=True)
         if self.verbose:
             show(f"{table.rule}\n", sys.stdout)
         ended = "interrupt" if asked and stopped_by == "max_epochs" else stopped_by
         return self.run.record.build(ended)
 
-    def _agree(self, stop: bool, interrupted: Callable[[], bool]) -> tuple[bool, bool]:
+    def _agree(
+        self, stop: bool, interrupted: Callable[[], bool], ends: bool = False
+    ) -> tuple[bool, bool]:
         """Whether any rank was interrupted, and whether any wants to stop."""
         if self.ranks.size == 1:
             return interrupted(), stop
         iteration = self.run.iteration
-        compared = checksum(self.network) if iteration % _COMPARED_EVERY == 0 else 0
+        compared = checksum(self.network) if ends or iteration % _COMPARED_EVERY == 0 else 0
         own = np.array([interrupted(), stop, compared], np.int64)
         every = np.array(
             [
@@ -149,7 +151,9 @@ class Loop:
         for batch, ends_epoch, ends_run in () if stopped_by else self._batches():
             iteration = run.iteration + 1
             loss, accuracy, gradients = steps.take(
-                batch, f"iteration {iteration}, of {batch.size} images"
+                batch,
+                f"iteration {iteration} (epoch {run.epoch}, mini-batch {run.batch + 1}), with "
+                f"{batch.size} images of the labels {batch.labels:08x}",
             )
             if not np.isfinite(loss):
                 raise self._diverged(f"the loss is {loss}", iteration)

@@ -158,7 +158,7 @@ class TrainingOptions:
     checkpoint_frequency: int = 1
     checkpoint_frequency_unit: str = "epoch"
     execution_environment: str = "cpu"
-    micro_batches: int = None  # type: ignore[assignment]  # settled by the environment
+    micro_batches: int | None = None
     batch_normalization: str = "separate"
     verbose: bool = True
     verbose_frequency: int = 50
@@ -233,16 +233,13 @@ class TrainingOptions:
             "output_fcn": _functions(self.output_fcn),
             "seed": None if self.seed is None else integer("seed", self.seed, least=0),
         }
-        checked["micro_batches"] = (
-            min(_MICRO_BATCHES[checked["execution_environment"]], checked["mini_batch_size"])
-            if self.micro_batches is None
-            else integer("micro_batches", self.micro_batches)
-        )
-        if checked["micro_batches"] > checked["mini_batch_size"]:
-            raise ValueError(
-                f"micro_batches must be at most mini_batch_size, {checked['mini_batch_size']}, not "
-                f"{checked['micro_batches']}"
-            )
+        if self.micro_batches is not None:
+            parts, size = integer("micro_batches", self.micro_batches), checked["mini_batch_size"]
+            checked["micro_batches"] = parts
+            if parts > size:
+                raise ValueError(
+                    f"micro_batches must be at most mini_batch_size, {size}, not {parts}"
+                )
         if self.validation_data is None:
             for name, value in (
                 ("output_network", "best-validation-loss"),
@@ -276,6 +273,12 @@ class TrainingOptions:
             else:
                 settled[name] = number(name, value, below=1.0)
         return settled
+
+    def parts(self) -> int:
+        """Return the number of parts of a mini-batch."""
+        if self.micro_batches is not None:
+            return self.micro_batches
+        return min(_MICRO_BATCHES[self.execution_environment], self.mini_batch_size)
 
     def learn_rate(self, epoch: int) -> float:
         """Return the base learn rate of an epoch, counted from 1."""

@@ -63,15 +63,21 @@ class Parts:
             node = parent
         nodes[node] = leaf
 
-    def total(self, nodes: Mapping[Node, Leaf], node: Node | None = None) -> Leaf | None:
-        """Add up what lies below a node, by default the root; None if that is nothing."""
-        node = node or (0, self.count)
-        if node in nodes or node[1] - node[0] == 1:
-            return nodes.get(node)
-        left, right = (self.total(nodes, half) for half in _halves(node))
-        if left is None or right is None:
-            return right if left is None else left
-        return _sum(left, right)
+    def total(self, nodes: Mapping[Node, Leaf], node: Node | None = None) -> Leaf:
+        """Add up what lies below a node, by default the root; it must hold images."""
+        total = _total(nodes, node or (0, self.count))
+        assert total is not None
+        return total
+
+
+def _total(nodes: Mapping[Node, Leaf], node: Node) -> Leaf | None:
+    """Add up what lies below a node; None if that is nothing."""
+    if node in nodes or node[1] - node[0] == 1:
+        return nodes.get(node)
+    left, right = (_total(nodes, half) for half in _halves(node))
+    if left is None or right is None:
+        return right if left is None else left
+    return _sum(left, right)
 
 
 def _siblings(node: Node) -> Iterator[tuple[Node, tuple[Node, Node]]]:
@@ -102,7 +108,7 @@ def _within(node: Node, first: int, end: int) -> Iterator[Node]:
 def _sum(one: Leaf, other: Leaf) -> Leaf:
     """Add; of counters and flags, which every part has moved alike, take the largest."""
     return [
-        a + b if a.dtype.kind in "fc" else np.maximum(a, b) for a, b in zip(one, other, strict=True)
+        a + b if a.dtype.kind == "f" else np.maximum(a, b) for a, b in zip(one, other, strict=True)
     ]
 
 
@@ -122,4 +128,5 @@ def unpack(data: memoryview, count: int, like: Leaf) -> list[Leaf]:
             leaf.append(values.reshape(array.shape))
             start += array.nbytes
         leaves.append(leaf)
+    assert start == len(data)
     return leaves

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import reprlib
 import sys
+import threading
 import traceback
 import zlib
 from collections.abc import Iterable, Iterator
@@ -25,6 +27,10 @@ _T = TypeVar("_T")
 
 class OtherRankError(RuntimeError):
     """Another process of the run has raised an error."""
+
+
+class _OtherDoingsError(RuntimeError):
+    """The processes of the run do not do the same."""
 
 
 class Ranks:
@@ -78,7 +84,8 @@ class Ranks:
                 if not np.array_equal(other[name], every[0][name]):
                     raise ValueError(
                         f"{name} must be the same on all ranks of a parallel run, not "
-                        f"{every[0][name]!r} on rank 0 and {other[name]!r} on rank {rank}"
+                        f"{reprlib.repr(every[0][name])} on rank 0 and "
+                        f"{reprlib.repr(other[name])} on rank {rank}"
                     )
 
     @contextlib.contextmanager
@@ -111,19 +118,27 @@ class MPIRanks(Ranks):
     def __init__(self, mpi: Any) -> None:
         self._mpi = mpi
         self._comm = mpi.COMM_WORLD
+        self._thread: int | None = None
+        self._aborted = False
         self.rank, self.size = self._comm.rank, self._comm.size
 
     def gather(self, data: Any, what: str) -> list[memoryview]:  # noqa: D102
-        headers = self._headers(len(data), what)
-        ends = np.cumsum(headers[:, 0])
-        starts = ends - headers[:, 0]
-        received = np.empty(ends[-1], np.uint8)
-        self._comm.Allgatherv(data, [received, headers[:, 0], starts, self._mpi.BYTE])
+        try:
+            headers = self._headers(len(data), what)
+            ends = np.cumsum(headers[:, 0])
+            starts = ends - headers[:, 0]
+            received = np.empty(ends[-1], np.uint8)
+            self._comm.Allgatherv(data, [received, headers[:, 0], starts, self._mpi.BYTE])
+        except (OtherRankError, _OtherDoingsError):
+            raise
+        except BaseException:  # as an interrupt: the others may be in another half of the exchange
+            self._abort()
+            raise
         return [received.data[start:end] for start, end in zip(starts, ends, strict=True)]
 
     def _headers(self, length: int, what: str) -> AnyArray:
         """Return everybody's lengths; raise where one has failed or does something else."""
-        own = np.array([length, zlib.crc32(what.encode())], np.int64)
+        own = np.array([length, zlib.crc32(what.encode(errors="surrogatepass"))], np.int64)
         every = np.empty((self.size, 2), np.int64)
         self._comm.Allgather(own, every)
         failed = every[:, 0] < 0
@@ -137,7 +152,7 @@ class MPIRanks(Ranks):
                 rank = int(failed.argmax())
                 raise OtherRankError(f"rank {rank}: {said[rank]}")
             other = int((every[:, 1] != every[0, 1]).argmax())
-            raise RuntimeError(
+            raise _OtherDoingsError(
                 "the ranks of a parallel run must be given the same data, layers and options: "
                 f"rank 0 is at {said[0]}, rank {other} at {said[other]}"
             )
@@ -145,46 +160,69 @@ class MPIRanks(Ranks):
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:  # noqa: D102
+        here = threading.get_ident()
+        if self._thread == here:  # the block around this one tells
+            yield
+            return
+        if self._thread is not None:
+            raise RuntimeError("one thread of a process can train in parallel at a time, not two")
+        self._thread = here
         try:
             yield
             self.gather(b"", "the end of the run")
         except OtherRankError:
             raise
-        except self._mpi.Exception:
-            self._abort()
-        except Exception as error:
-            if not hasattr(error, "_told"):
-                error._told = True  # type: ignore[attr-defined]
-                self._headers(-1, f"{type(error).__name__}: {error}")
+        except BaseException as error:
+            if not self._aborted:
+                self._headers(-1, _said(error))
             raise
-        except BaseException:
-            self._abort()
+        finally:
+            self._thread = None
 
     def _abort(self) -> None:
         """End all processes: this one cannot tell the others in an orderly way."""
+        self._aborted = True
+        if self.size == 1:
+            return
         traceback.print_exc()
         sys.stderr.flush()
         self._comm.Abort(1)
 
     def dealt(self, own: Iterable[_T], what: str) -> Iterator[_T]:  # noqa: D102
         hand = iter(own)
+        ended: int | None = None
         while True:
-            for cards in self.gather_objects(list(islice(hand, 1)), what):
-                if not cards:
-                    return
-                yield cards[0]
+            every = self.gather_objects(list(islice(hand, 1)), what)
+            for rank, cards in enumerate(every):
+                if cards and ended is not None:
+                    raise RuntimeError(
+                        f"the ranks of a parallel run must be given the same data: in {what} rank "
+                        f"{ended} has fewer batches than rank {rank}"
+                    )
+                if cards:
+                    yield cards[0]
+                elif ended is None:
+                    ended = rank
+            if not any(every):
+                return
 
     def sharing(self) -> int:  # noqa: D102
         # A process that was bound to processors of its own shares them with nobody.
-        own = processors()
-        node = self._comm.Split_type(self._mpi.COMM_TYPE_SHARED)
-        every = node.allgather(own)
-        node.Free()
-        return sum(not own.isdisjoint(others) for others in every)
+        own = self._mpi.Get_processor_name(), processors()
+        every = self.gather_objects(own, "the processors")
+        return sum(host == own[0] and not own[1].isdisjoint(others) for host, others in every)
 
     @property
     def description(self) -> str:  # noqa: D102
         return f"on {self.size} process{'es' * (self.size > 1)}, by MPI"
+
+
+def _said(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:  # of an error of somebody's own
+        text = "?"
+    return f"{type(error).__name__}: {text}"
 
 
 @cache
@@ -195,6 +233,8 @@ def mpi_ranks() -> MPIRanks:
     ------
     ImportError
         If there is no mpi4py, or no MPI that it finds.
+    RuntimeError
+        If MPI is not initialized, or finalized already.
     """
     try:
         from mpi4py import MPI
@@ -205,4 +245,8 @@ def mpi_ranks() -> MPIRanks:
             + ("the package mpi4py" if missing else f"an MPI that mpi4py finds ({error})")
             + ": pip install 'elulayer[mpi]', and an MPI of the system or PyPI's package mpich"
         ) from error
+    if not MPI.Is_initialized() or MPI.Is_finalized():
+        raise RuntimeError(
+            "execution_environment 'parallel' needs an MPI that is initialized and not finalized"
+        )
     return MPIRanks(MPI)

@@ -6,9 +6,9 @@ import zlib
 from dataclasses import fields
 from typing import Any
 
-import numpy as np
-
 from .. import _core
+from ..layers import Layer
+from ..layers.contract import label
 from ..network import Network
 from ..network.files import describe_layers, pack_labels, values
 from .options import TrainingOptions
@@ -34,7 +34,6 @@ _BINDING = (
     "gradient_threshold",
     "gradient_threshold_method",
     "mini_batch_size",
-    "micro_batches",
     "batch_normalization",
     "shuffle",
     "validation_frequency",
@@ -50,7 +49,6 @@ _OF_ONE_RANK = (
     "checkpoint_path",
     "output_fcn",
     "plots",
-    "seed",
     "validation_data",
     "verbose",
     "verbose_frequency",
@@ -70,6 +68,7 @@ def describe_setting(
         "data": source.fingerprint(),
         "validation data": None if validation is None else validation.fingerprint(),
         **{name: _finite(getattr(options, name)) for name in _BINDING},
+        "micro_batches": options.parts(),
     }
 
 
@@ -93,8 +92,13 @@ def require_same_on_all_ranks(
                 for field in fields(options)
                 if field.name not in _OF_ONE_RANK
             },
-            "layers": repr(run.network),
-            "the layers' first values": checksum(run.network),
+            "layers": [type(layer).__qualname__ for layer in run.network.layers],
+            **{
+                label(index, layer): _describe(layer)
+                for index, layer in enumerate(run.network.layers)
+            },
+            "the first values of layers": checksum(run.network),
+            "the generators of layers": run.numbers()["layer_rngs"],
             "classes": run.network.classes,
             **{
                 name: None if each is None else each.fingerprint(_MOST_COMPARED)
@@ -104,11 +108,22 @@ def require_same_on_all_ranks(
     )
 
 
+def _describe(layer: Layer) -> Setting:
+    """Describe a layer, as far as it lets itself be described."""
+    try:
+        (description,) = describe_layers([layer])
+    except (TypeError, ValueError):  # no file can hold it
+        description = {"class": type(layer).__qualname__, "description": layer.description}
+    return description | {
+        "learn_rate_factors": layer.learn_rate_factors,
+        "l2_factors": layer.l2_factors,
+    }
+
+
 def checksum(network: Network) -> int:
     """Return a number that shows whether the values of two networks differ."""
     number = 0
     for name, array in values(network.layers).items():
-        number = zlib.crc32(
-            np.ascontiguousarray(array).tobytes(), zlib.crc32(name.encode(), number)
-        )
+        content = repr(array).encode() if array.dtype.hasobject else array.tobytes()
+        number = zlib.crc32(content, zlib.crc32(name.encode(), number))
     return number

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import zlib
 from collections.abc import Iterable, Iterator, Sized
 from itertools import islice
 from typing import Any, NamedTuple
@@ -27,9 +28,10 @@ Part = tuple[int, FloatArray, Codes]
 
 
 class Batch(NamedTuple):
-    """A mini-batch, of which one rank has some parts."""
+    """A mini-batch, of which one rank has some parts; a checksum shows whether labels differ."""
 
     size: int
+    labels: int
     parts: list[Part]
 
 
@@ -109,11 +111,12 @@ class ArraySource:
         size = min(size, len(self))
         for start in range(skip * size, len(self) - size + 1, size):
             chosen = order[start : start + size]
+            codes = self._codes[chosen]
             own = [
-                (part, self._images[chosen[place]], self._codes[chosen[place]])
+                (part, self._images[chosen[place]], codes[place])
                 for part, place in parts.slices(size)
             ]
-            yield Batch(size, own)
+            yield Batch(size, zlib.crc32(codes.tobytes()), own)
 
     def fingerprint(self, most: int | None = None) -> dict[str, Any]:
         """Describe the data, so that a resumed run can tell that they are others.
@@ -180,7 +183,7 @@ class IterableSource:
                 (part, images[place].copy(), codes[place])
                 for part, place in parts.slices(len(images))
             ]
-            yield Batch(len(images), own)
+            yield Batch(len(images), zlib.crc32(codes.tobytes()), own)
 
     def _checked(self, X: Any, Y: Any) -> tuple[Images, Codes]:
         images, labels = Images(X, self._image_shape), _labels(Y)

@@ -102,16 +102,18 @@ def train_network(
     if not isinstance(options, TrainingOptions):
         raise TypeError(f"options must be TrainingOptions, not {type(options).__name__}")
     ranks = mpi_ranks() if options.execution_environment == "parallel" else Ranks()
-    if ranks.size > 1 and options.micro_batches == 1:
-        raise ValueError(f"micro_batches must be 2 or more for {ranks.size} ranks to share, not 1")
-    if ranks.rank == 0 and ranks.size > options.micro_batches:
-        warnings.warn(
-            f"{ranks.size - options.micro_batches} of {ranks.size} ranks have no work, for "
-            f"micro_batches is {options.micro_batches}",
-            RuntimeWarning,
-            stacklevel=2,
-        )
     with ranks.together():
+        parts = options.parts()
+        if ranks.size > 1 and parts == 1:
+            option = "mini_batch_size" if options.micro_batches is None else "micro_batches"
+            raise ValueError(f"{option} must be 2 or more for {ranks.size} ranks to share, not 1")
+        if ranks.rank == 0 and ranks.size > parts:
+            warnings.warn(
+                f"{ranks.size - parts} of {ranks.size} ranks have no work, for micro_batches is "
+                f"{parts}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         return _train(X, Y, layers, options, classes, resume, ranks)
 
 
