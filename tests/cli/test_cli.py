@@ -162,6 +162,7 @@ def test_empty_folder(tmp_path, capsys):
             "must be a JSON object, not '[4]'",
         ),
         (["learn"], "invalid choice: 'learn'"),
+        (["--bogus"], "unrecognized arguments: --bogus"),
     ],
 )
 def test_wrong_arguments(arguments, message, capsys):

@@ -62,12 +62,12 @@ def _run(arguments: list[str]) -> int:
     try:
         parser = make_parser(arguments)
         args, unknown = parser.parse_known_args(arguments)
+        if unknown:
+            parser.prog += f" {args.command}" if args.command else ""
+            parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         if args.command is None:
             parser.print_help()
             return 0
-        if unknown:
-            parser.prog += f" {args.command}"  # whose help says what there is
-            parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         check_different(args)
         status = int(COMMANDS[args.command].run(args))
         write("", sys.stdout)  # flushes what a layer of the user's own has printed
