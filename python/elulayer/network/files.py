@@ -256,6 +256,14 @@ def values(layers: Sequence[Layer]) -> dict[str, AnyArray]:
 
 def set_values(layers: Sequence[Layer], tensors: Mapping[str, AnyArray]) -> None:
     """Give layers, initialized as those that were saved, the values of a file."""
+    check_values(layers, tensors)
+    for index, layer in enumerate(layers):
+        for name in (*layer.learnables, *layer.state):
+            setattr(layer, name, tensors[f"{index}.{name}"].copy())
+
+
+def check_values(layers: Sequence[Layer], tensors: Mapping[str, AnyArray]) -> None:
+    """Check that values are those of such layers."""
     expected = values(layers)
     if expected.keys() != tensors.keys():
         odd = sorted(expected.keys() ^ tensors.keys())
@@ -269,7 +277,6 @@ def set_values(layers: Sequence[Layer], tensors: Mapping[str, AnyArray]) -> None
                     f"{name} of {label(index, layer)} must have shape {old.shape} and dtype "
                     f"{old.dtype}, not {new.shape} and {new.dtype}"
                 )
-            setattr(layer, name, new.copy())
 
 
 def pack_labels(classes: AnyArray | None) -> dict[str, Any] | None:

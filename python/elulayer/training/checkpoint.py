@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from .._support.paths import matching, user_path
 from .._support.whole_files import remove_abandoned_parts, require_writable, write_whole
@@ -134,8 +135,10 @@ def restore_checkpoint(
         if not earlier:
             raise
         raise ValueError(f"{error}; an earlier checkpoint is {earlier[-1]}") from error
-    then = content.get("setting", {})
-    _check_classes(then.get("layers", []), now["layers"], path)
+    then, state = content.get("setting"), content.get("run")
+    if not isinstance(then, dict) or not isinstance(state, dict):
+        raise ValueError(f"{path} is damaged: it must hold a run and its setting")
+    _check_classes(then.get("layers"), now["layers"], path)
     for what in now:
         if what not in then or then[what] != now[what]:
             long = isinstance(now[what], (dict, list)) or isinstance(then.get(what), (dict, list))
@@ -144,8 +147,8 @@ def restore_checkpoint(
                 + ("not other" if long else f"{then.get(what)!r}, not {now[what]!r}")
             )
     try:
-        run.restore(arrays, content.get("run", {}))
-    except ValueError as error:
+        run.restore(arrays, state)
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{path} does not fit this run: {error}") from error
     if run.epoch > options.max_epochs:
         raise ValueError(
@@ -154,10 +157,15 @@ def restore_checkpoint(
         )
 
 
-def _check_classes(then: list[Setting], now: list[Setting], path: Path) -> None:
+def _check_classes(then: Any, now: list[Setting], path: Path) -> None:
     """Check that layers are of the classes of the run before."""
+    known = [isinstance(layer, dict) for layer in then] if isinstance(then, list) else [False]
+    if not all(known):
+        raise ValueError(f"{path} is damaged: it must hold layers")
     for index, (old, new) in enumerate(zip(then, now, strict=False)):
-        before, given = (layer["custom"] or f"elulayer.{layer['class']}" for layer in (old, new))
+        before, given = (
+            layer.get("custom") or f"elulayer.{layer.get('class')}" for layer in (old, new)
+        )
         if before != given:
             raise ValueError(
                 f"layers[{index}] must be of the class {before}, as in the run of {path}, not "

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._support.typing import AnyArray
+from .._support.checks import integer, number
+from .._support.typing import AnyArray, FloatArray
 from ..network import Network
-from ..network.files import set_values, values
+from ..network.files import check_values, set_values, values
 from ..network.record import RecordBuilder
 from .options import TrainingOptions
 from .solver import SOLVERS, Solver
@@ -105,14 +106,16 @@ class Run:
         }
 
     def restore(self, arrays: dict[str, AnyArray], numbers: dict[str, Any]) -> None:
-        """Take over the state that `arrays` and `numbers` returned.
+        """Take over the state that `arrays` and `numbers` returned; of a file it may be anything.
 
         Raises
         ------
-        ValueError
-            If it is the state of other layers, or not all of it.
+        TypeError, ValueError
+            If it is the state of other layers, or not all of it, or none that a run can have.
         """
         rngs = numbers.get("layer_rngs", {})
+        if not isinstance(rngs, Mapping):
+            raise TypeError(f"layer_rngs must be an object, not {rngs!r}")
         lacking = [
             *(self.arrays().keys() - arrays.keys()),
             *(self.numbers().keys() - numbers.keys()),
@@ -128,18 +131,59 @@ class Run:
                 if key.startswith(prefix)
             }
 
+        for name, array in arrays.items():
+            is_value = name.startswith(("network.", "solver.", "best."))
+            if is_value and array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise ValueError(f"{name} must be finite")
         set_values(self.network.layers, part("network."))
-        self.solver.arrays = part("solver.")
-        self.record.extend(part("record."))
+        self.solver.arrays = _of_learnables(part("solver."), self.network)
+        self.record.extend(_checked_columns(part("record.")))
         self.best = part("best.")
+        if self.best:
+            check_values(self.network.layers, self.best)
         if self.order is not None:
-            self.order = arrays["order"]
-        for name in ("epoch", "batch", "images", "seconds", "failures"):
-            setattr(self, name, numbers[name])
-        self.best_loss = math.inf if numbers["best_loss"] is None else numbers["best_loss"]
-        self.rng.bit_generator.state = numbers["rng"]
+            order = arrays["order"]
+            if order.dtype.kind != "i" or not np.array_equal(np.sort(order), np.sort(self.order)):
+                raise ValueError(f"order must be that of {len(self.order)} images")
+            self.order = order
+        self.epoch = integer("epoch", numbers["epoch"])
+        for name in ("batch", "images", "failures"):
+            setattr(self, name, integer(name, numbers[name], least=0))
+        self.seconds = number("seconds", numbers["seconds"])
+        best = numbers["best_loss"]
+        self.best_loss = math.inf if best is None else number("best_loss", best, least=-1e300)
+        _set_state("rng", self.rng, numbers["rng"])
         for key, generator in self._layer_rngs().items():
-            generator.bit_generator.state = rngs[key]
+            _set_state(f"layer_rngs.{key}", generator, rngs[key])
+
+
+def _set_state(what: str, generator: np.random.Generator, state: Any) -> None:
+    try:
+        generator.bit_generator.state = state
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise ValueError(f"{what} must be a state of {generator!r}: {error!r}") from error
+
+
+def _of_learnables(arrays: dict[str, AnyArray], network: Network) -> dict[str, FloatArray]:
+    """Check that each array is like the learnable that its name begins with."""
+    expected = values(network.layers)
+    for key, array in arrays.items():
+        like = expected.get(key.rpartition(".")[0])
+        if like is None or array.shape != like.shape or array.dtype != np.float32:
+            raise ValueError(f"solver.{key} must be like a learnable of the network")
+    return arrays
+
+
+def _checked_columns(columns: dict[str, AnyArray]) -> dict[str, AnyArray]:
+    """Check that they are those of a record, of the iterations from the first on."""
+    iterations = columns["iteration"]
+    for name, column in columns.items():
+        kind = "i" if name in ("iteration", "epoch") else "f"
+        if column.shape != iterations.shape or column.ndim != 1 or column.dtype.kind != kind:
+            raise ValueError(f"record.{name} must hold a number for each iteration")
+    if not np.array_equal(iterations, np.arange(1, len(iterations) + 1)):
+        raise ValueError("record.iteration must be counted from 1")
+    return columns
 
 
 def _plain(state: Any) -> Any:
