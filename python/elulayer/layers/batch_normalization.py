@@ -15,6 +15,7 @@ from .._support.typing import FloatArray
 from .base import Layer
 from .batches import as_batches
 from .inputs import floats
+from .weights import check_shapes
 
 _Values = npt.NDArray[np.float64]
 """A value for each channel."""
@@ -87,8 +88,11 @@ class BatchNormalizationLayer(Layer):
         self.description = f"Batch normalization with {channels} channels"
         self.scale = np.ones(channels, np.float32) if self.scale is None else self.scale
         self.offset = np.zeros(channels, np.float32) if self.offset is None else self.offset
-        self.mean = np.zeros(channels, np.float32) if self.mean is None else self.mean
-        self.variance = np.ones(channels, np.float32) if self.variance is None else self.variance
+        mean = np.zeros(channels) if self.mean is None else self.mean
+        variance = np.ones(channels) if self.variance is None else self.variance
+        self.mean, self.variance = np.asarray(mean, np.float32), np.asarray(variance, np.float32)
+        shape = (channels,)
+        check_shapes(self, scale=shape, offset=shape, mean=shape, variance=shape)
 
     def predict(self, X: FloatArray) -> FloatArray:
         """Normalize with the statistics of the training set.

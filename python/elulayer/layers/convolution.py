@@ -14,7 +14,7 @@ from .._support.parallel import in_parallel
 from .._support.typing import FloatArray
 from .base import Layer
 from .inputs import floats
-from .weights import draw, initializer
+from .weights import check_shapes, draw, initializer
 
 _PATCHES_BYTES = 2**19
 """How large the patches are that a product reads next: they stay in the cache of a core."""
@@ -87,11 +87,12 @@ class Convolution2DLayer(Layer):
                 "the input of Convolution2DLayer must have shape (N, C, H, W), not "
                 f"{batch_shape(input_shape)}"
             )
+        shape = (self.num_filters, input_shape[0], *self.filter_size)
         if self.weights is None:
-            shape = (self.num_filters, input_shape[0], *self.filter_size)
             self.weights = draw(self.weights_initializer, shape, rng)
         if self.bias is None:
             self.bias = np.zeros(self.num_filters, dtype=np.float32)
+        check_shapes(self, weights=shape, bias=shape[:1])
 
     def predict(self, X: FloatArray) -> FloatArray:
         """Convolve.

@@ -13,7 +13,7 @@ from .._support.parallel import in_parallel
 from .._support.typing import FloatArray
 from .base import Layer
 from .inputs import floats
-from .weights import draw, initializer
+from .weights import check_shapes, draw, initializer
 
 _PART = 2048
 """How many inputs one product takes. A layer with more has several, over threads."""
@@ -61,11 +61,12 @@ class FullyConnectedLayer(Layer):
 
     def initialize(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
         """Draw the weights."""
-        inputs = math.prod(input_shape)
+        shape = (self.num_outputs, math.prod(input_shape))
         if self.weights is None:
-            self.weights = draw(self.weights_initializer, (self.num_outputs, inputs), rng)
+            self.weights = draw(self.weights_initializer, shape, rng)
         if self.bias is None:
             self.bias = np.zeros(self.num_outputs, dtype=np.float32)
+        check_shapes(self, weights=shape, bias=shape[:1])
 
     def predict(self, X: FloatArray) -> FloatArray:
         """Multiply.

@@ -15,6 +15,16 @@ def initializer(value: str) -> str:
     return choice("weights_initializer", value, ("narrow-normal", "he"))
 
 
+def check_shapes(layer: object, **wanted: tuple[int, ...]) -> None:
+    """Check that a layer's values, which may have been given, have the shapes that it needs."""
+    for name, shape in wanted.items():
+        given = np.shape(getattr(layer, name))
+        if given != shape:
+            raise ValueError(
+                f"{name} of {type(layer).__name__} must have shape {shape}, not {given}"
+            )
+
+
 def draw(how: str, shape: tuple[int, ...], rng: np.random.Generator) -> FloatArray:
     """Draw weights of shape (outputs, inputs, ...) from a normal distribution with mean 0.
 

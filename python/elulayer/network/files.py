@@ -95,6 +95,7 @@ def load_network(
             for index, description in enumerate(content["layers"])
         ]
         network = Network(layers, unpack_labels(content["classes"]))
+        _give_values(network.layers, tensors)
         network.initialize(0)
         set_values(network.layers, tensors)
         network.initialize(0)
@@ -252,6 +253,25 @@ def values(layers: Sequence[Layer]) -> dict[str, AnyArray]:
         for index, layer in enumerate(layers)
         for name in (*layer.learnables, *layer.state)
     }
+
+
+def _give_values(layers: Sequence[Layer], tensors: Mapping[str, AnyArray]) -> None:
+    """Give layers that are not initialized the values of a file.
+
+    So none are drawn, of a size that a forged file may only claim.
+    """
+    for index, layer in enumerate(layers):
+        for name in (*layer.learnables, *layer.state):
+            value, old = tensors.get(f"{index}.{name}"), getattr(layer, name, None)
+            if value is None:
+                raise ValueError(f"it must hold {name} of {label(index, layer)}")
+            if old is None:
+                setattr(layer, name, value.copy())
+            elif np.shape(old) != value.shape:
+                raise ValueError(
+                    f"{name} of {label(index, layer)} must have shape {np.shape(old)}, not "
+                    f"{value.shape}"
+                )
 
 
 def set_values(layers: Sequence[Layer], tensors: Mapping[str, AnyArray]) -> None:
