@@ -546,3 +546,23 @@ def test_check_finds_a_wrong_gradient(capsys, own):
     assert cli.main(arguments) == 1
     output = capsys.readouterr()
     assert "FAILED" in output.out and output.err == ""
+
+
+def test_a_layer_of_ones_own_is_trained(capsys, tmp_path):
+    """In the place of ELU; the saved network says whose it is."""
+    pytest.importorskip("safetensors", reason="saved networks need safetensors")
+    (tmp_path / "beside.py").write_text("x = 1")
+    (tmp_path / "mine.py").write_text(OWN)
+    own, saved = f"{tmp_path / 'mine.py'}:Scaled", str(tmp_path / "a.safetensors")
+    lines = main(capsys, *QUICK, "--layer", own, "--args", '{"scale": 0.5}', "--save", saved)
+    assert lines[-1].startswith("Test accuracy: ")
+    shown = "\n".join(main(capsys, "show", saved, "--layer", own))
+    assert "layers[3] (Scaled)" in shown
+    lines = main(capsys, *QUICK, "--layer", "ReLULayer")
+    assert lines[-1].startswith("Test accuracy: ")
+    message = error(capsys, *QUICK, "--layer", "PReLULayer")
+    assert "PReLULayer() raises TypeError: " in message and "--args must be" in message
+    assert "--args must be given with --layer LAYER" in error(capsys, *QUICK, "--args", '{"a": 1}')
+    assert "--layer must be FILE.py:CLASS or a built-in class" in error(
+        capsys, *QUICK, "--layer", "Nothing"
+    )

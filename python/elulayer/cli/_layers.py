@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from .. import layers
 from .._support.paths import user_path
 from ..layers import Layer
+from ._types import json_object
 
 
 def add_layer_argument(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +25,36 @@ def add_layer_argument(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.py:CLASS",
         help="a layer class of your own that the network holds; the file's code is run",
     )
+
+
+def add_constructor_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--args``, for a layer that the command makes."""
+    parser.add_argument(
+        "--args",
+        type=json_object,
+        default={},
+        metavar="JSON",
+        help="the layer's constructor arguments, such as '{\"num_channels\": 20}'",
+    )
+
+
+def made_layer(text: str, arguments: Mapping[str, Any], what: str = "the layer") -> Layer:
+    """Make a layer of the class that `layer_class` finds.
+
+    Raises
+    ------
+    ValueError
+        If there is no such class, or it cannot be made of the arguments.
+    """
+    cls = layer_class(text, what)
+    try:
+        return cls(**arguments)
+    except Exception as error:
+        given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+        raise ValueError(
+            f"{cls.__name__}({given}) raises {type(error).__name__}: {error}; --args must be "
+            "the constructor's arguments"
+        ) from error
 
 
 def layer_classes(texts: Iterable[str]) -> list[type[Layer]]:

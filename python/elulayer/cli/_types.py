@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from argparse import ArgumentTypeError, Namespace
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from .._support.paths import user_path
 from .._support.whole_files import require_writable
@@ -144,3 +146,15 @@ def check_different(args: Namespace) -> None:
                 "the network" if name == "network" else f"--{name}" for name in (second, first)
             )
             raise ValueError("{} must be another file than {}, not {!r}".format(*names, str(other)))
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Read keyword arguments as JSON."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"must be JSON, not {text!r}: {error}") from error
+    if not isinstance(value, dict):
+        raise ArgumentTypeError(f"must be a JSON object, not {text!r}")
+    # JSON has no tuples, which sizes are.
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in value.items()}

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from typing import Any
 
 from .._support.streams import write
-from ._layers import layer_class
+from ._layers import add_constructor_arguments, made_layer
 from ._types import positive_integer
 
 HELP = "check a layer: its contract, and its gradients against numerical ones"
@@ -42,42 +40,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="shape of the layer's input without the batch axis, channels first",
     )
-    parser.add_argument(
-        "--args",
-        type=_json_object,
-        default={},
-        metavar="JSON",
-        help="the constructor's keyword arguments, such as '{\"num_channels\": 20}'",
-    )
+    add_constructor_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Make the layer, check it, and print the report."""
     from ..checking import check_layer
 
-    cls = layer_class(args.layer)
-    try:
-        layer = cls(**args.args)
-    except Exception as error:
-        given = ", ".join(f"{name}={value!r}" for name, value in args.args.items())
-        raise ValueError(
-            f"{cls.__name__}({given}) raises {type(error).__name__}: {error}; --args must be "
-            "the constructor's arguments"
-        ) from error
+    layer = made_layer(args.layer, args.args)
     try:
         report = check_layer(layer, tuple(args.input_shape))
     except (MemoryError, ValueError) as error:  # NumPy's, of an array that is too large
         raise ValueError(f"--input-shape must be smaller: {error}") from error
     write(f"{report}\n", sys.stdout)
     return 0 if report else 1
-
-
-def _json_object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"must be JSON, not {text!r}: {error}") from error
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"must be a JSON object, not {text!r}")
-    # JSON has no tuples, which sizes are.
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in value.items()}

@@ -23,6 +23,7 @@ from ..training.checkpoint import PATTERN
 from ..training.options import SOLVER_DEFAULTS
 from ..training.ranks import OtherRankError, Ranks, mpi_ranks
 from ._data import add_data_arguments, load_data
+from ._layers import add_constructor_arguments, made_layer
 from ._messages import tell
 from ._outputs import Outputs
 from ._types import network_file, new_folder, picture, positive_integer, rate
@@ -47,6 +48,7 @@ examples:
   elulayer train --data ~/mnist --train-images 60000 --test-images 10000    all of them
   elulayer train --solver adam --validation-images 500 --plot progress.png
   elulayer train --save digits.safetensors --alphas alphas.png
+  elulayer train --layer mylayers.py:MyLeakyReLULayer    your own in the place of ELU
   mpiexec -n 4 elulayer train --parallel    in four processes; the same bits in one or eight
   elulayer train --checkpoint run --resume    begins, or goes on where it was cut off
 
@@ -96,6 +98,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RATE",
         help="(default: 0.01; adam and rmsprop: 0.001)",
     )
+    parser.add_argument(
+        "--layer",
+        metavar="LAYER",
+        help="a layer in the place of ELU: FILE.py:CLASS, a class in a Python file of yours, whose "
+        "code is run, or the name of one of elulayer's",
+    )
+    add_constructor_arguments(parser)
     parser.add_argument(
         "--validation-images",
         type=positive_integer,
@@ -178,6 +187,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _train(args: argparse.Namespace, ranks: Ranks) -> int:
     checkpoints = _checkpoints(args)
+    own = None if args.layer is None else made_layer(args.layer, args.args, "--layer")
+    if own is None and args.args:
+        raise ValueError("--args must be given with --layer LAYER")
     data = load_data(args)
     classes = np.unique(data.Y_train)
     X, Y, validation = data.X_train, data.Y_train, None
@@ -196,6 +208,7 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
             f"--data must hold images of at least {_LEAST} x {_LEAST} pixels, not {height} x "
             f"{width}"
         )
+    layers = blog_layers(X.shape[1:], len(classes), None if own is None else lambda channels: own)
     functions: list[Callable[[Any], object]] = [_reader_has_gone]
     history = AlphaHistory()
     if args.plot is not None:
@@ -220,7 +233,7 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
         network, record = train_network(
             X,
             Y,
-            blog_layers(X.shape[1:], len(classes)),
+            layers,
             options,
             classes=classes,
             resume=args.checkpoint if args.resume else None,
