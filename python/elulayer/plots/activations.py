@@ -48,8 +48,8 @@ def plot_activations(alpha: float = 1.0, scale: float = 0.1) -> Figure:
         ("ReLU", np.maximum(x, 0), GREEN, ":"),
     ]
     # All three are x above 0: the one drawn last shows, and the styles let the others through.
-    for label, y, color, style in curves:
-        axes.plot(x, y, color=color, linestyle=style, linewidth=2.2, label=label)
+    for name, y, color, style in curves:
+        axes.plot(x, y, color=color, linestyle=style, linewidth=2.2, label=name)
     axes.spines[["left", "bottom"]].set_position("zero")
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("0.5")
@@ -57,6 +57,10 @@ def plot_activations(alpha: float = 1.0, scale: float = 0.1) -> Figure:
     axes.set_xlim(-10, 3)
     axes.set_ylim(*axes.get_ylim())
     axes.set_yticks([tick for tick in MaxNLocator(5).tick_values(*axes.get_ylim()) if tick != 0])
+    # A curve that passes behind a label leaves it readable.
+    axes.set_axisbelow(False)
+    for label in axes.get_xticklabels():
+        label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1.0})
     axes.set_xlabel("x", loc="right", fontsize=TEXT_SIZE)
     axes.legend(loc="upper left", frameon=False, fontsize=TEXT_SIZE + 1)
     return figure

@@ -103,7 +103,7 @@ def _draw(images: AnyArray, titles: Sequence[str], heading: str = "") -> Figure:
     height, width = images.shape[2:]
     across, down = width * (1 + _GAP), height + width * (_TITLE + _GAP)
     # Few images are drawn larger; a heading needs some width.
-    inch = max(0.95, min(1.6, 4.5 / columns)) / across
+    inch = max(0.95, min(3.0, 4.5 / columns)) / across
     room = rows * down * inch if titles else 0.1
     figure = new_figure(max(columns * across * inch, 3.5), room + 0.3 * bool(heading))
     axes = figure.subplots()
