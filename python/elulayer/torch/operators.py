@@ -61,7 +61,10 @@ def _array(tensor: Tensor) -> Any:
         from ml_dtypes import bfloat16
 
         return tensor.detach().resolve_neg().view(torch.int16).numpy().view(bfloat16)
-    return tensor.numpy(force=True)  # its memory, whatever autograd has on record
+    try:
+        return tensor.numpy()
+    except RuntimeError:  # autograd has it on record, or it is a view with its sign turned
+        return tensor.numpy(force=True)
 
 
 def _dense(tensor: Tensor) -> Tensor:
@@ -77,7 +80,9 @@ def _tensor(array: Any, like: Tensor | None = None) -> Tensor:
 
     Strides that mean nothing, of dimensions of 1 and empty tensors, are those of dense `like`.
     """
-    if isinstance(array, Tensor):
+    if type(array) is np.ndarray and array.dtype.kind == "f":
+        tensor = torch.from_numpy(array)
+    elif isinstance(array, Tensor):
         tensor = array
     elif (array := np.asarray(array)).dtype.kind == "f":
         tensor = torch.from_numpy(array)
