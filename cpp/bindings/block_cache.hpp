@@ -7,7 +7,8 @@
 namespace elulayer::bindings::block_cache {
 
 // Memory of fewer bytes is the C library's: it keeps what is small itself. What is larger glibc
-// gives back to the system again and again: of a network's mini-batches of 16 images, half the time.
+// gives back to the system again and again: of a network's mini-batches of 16 images, half the
+// time.
 constexpr std::size_t least_bytes = std::size_t{256} << 10;
 
 // As malloc, calloc, realloc and free. Any thread may call them.

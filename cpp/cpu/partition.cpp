@@ -27,7 +27,8 @@ Partition::Partition(Shape shape, std::int64_t max_run, bool has_sums) : shape_(
     tile_.outer = 1;
     tile_.channels = std::min(channels, tile_elements / tile_.inner);
   } else {
-    // Without sums a tile may have more of a row than a run where its alphas lie as they are needed.
+    // Without sums a tile may have more of a row than a run where its alphas lie as they are
+    // needed.
     const bool exceeds_run = !has_sums && inner == 1;
     tile_.channels = std::min(channels, exceeds_run ? tile_elements : max_run / inner);
     const std::int64_t row = tile_.channels * inner;
@@ -35,8 +36,8 @@ Partition::Partition(Shape shape, std::int64_t max_run, bool has_sums) : shape_(
     outers_per_run_ = tile_.channels == channels ? std::min(outer, atleast1(max_run / row)) : 1;
     const std::int64_t block = 4 * outers_per_run_;
     const std::int64_t least = has_sums ? ceil_div(min_channel_elements, inner) : 1;
-    // Parts of rows lie apart, and memory is slow to follow: then as few of them as repay to fill in
-    // a run's alphas, which takes the longer the more channels they are of.
+    // Parts of rows lie apart, and memory is slow to follow: then as few of them as repay to fill
+    // in a run's alphas, which takes the longer the more channels they are of.
     const bool has_parts = !has_sums && inner > 1 && tile_.channels < channels;
     const std::int64_t wanted =
         has_parts ? ceil_div(tile_.channels, 8) : ceil_div(tile_elements, row);

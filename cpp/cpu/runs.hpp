@@ -159,9 +159,8 @@ void for_each_run_with_alphas(const Tile& tile, const T* alpha, const Body& body
     typename decltype(runs)::template Values<T> alphas;
     runs.fill(alphas, [&](int64_t c) { return alpha[c]; });
     // Short beside the call that g++ would make of it, because of its arrays.
-    runs.for_each_run([&](int64_t at, int n) __attribute__((always_inline)) {
-      body(at, alphas.view(), n);
-    });
+    runs.for_each_run([&](int64_t at, int n)
+                          __attribute__((always_inline)) { body(at, alphas.view(), n); });
   });
 }
 
