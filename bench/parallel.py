@@ -36,7 +36,8 @@ class Case(NamedTuple):
 
     def __str__(self):
         who = plural(self.ranks, "rank") if self.ranks else "one process, no MPI"
-        what = f"{plural(self.parts, 'part')} of {self.images // self.parts} images"
+        each = plural(self.images // self.parts, "image")
+        what = f"{plural(self.parts, 'part')} of {each}"
         return f"{who}, {plural(self.threads, 'thread')}, {what}"
 
 

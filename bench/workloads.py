@@ -94,6 +94,7 @@ def workloads():
         Workload("arrays", channels_last, axis=-1, peers=PER_CHANNEL + COPIES),
         Workload("arrays", shape, "float64", peers=PER_CHANNEL + COPIES),
         Workload("arrays", (8192, 1024), peers=PER_CHANNEL + COPIES),
+        Workload("arrays", (64, 2048, 7, 7), peers=PER_CHANNEL + COPIES),
         Workload("overhead", (1, 20, 4, 4), peers=OVERHEAD),
         *sweep(range(10, 26), SWEPT + COPIES),
     ]

@@ -12,17 +12,10 @@ import pytest
 import elulayer as el
 from elulayer import cli
 from elulayer.cli._messages import of_options
+from shared.command_line import error
 
 NINE = ["--train-images", "9", "--test-images", "9"]
 SMALL = ["--epochs", "1", "--train-images", "64", "--test-images", "20"]
-
-
-def error(capsys, *arguments):
-    """Run in this process; return the one line of its error."""
-    assert cli.main(arguments) == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("elulayer: error: ")
-    return line.removeprefix("elulayer: error: ")
 
 
 def write_idx(folder, n_train, n_test, side=12):

@@ -12,11 +12,11 @@ import pytest
 import elulayer as el
 from elulayer import cli
 from elulayer._support import whole_files
+from shared.command_line import QUICK
 
 pytest.importorskip("safetensors", reason="networks are saved by safetensors")
 pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 
-QUICK = ["train", "--epochs", "1", "--train-images", "256", "--test-images", "100"]
 OUTPUTS = {"--save": "a.safetensors", "--plot": "a.png", "--alphas": "b.svg"}
 
 

@@ -6,6 +6,7 @@ import pytest
 import elulayer as el
 from elulayer import cli
 from elulayer.cli._pictures import unlike
+from shared.command_line import error
 from shared.photos import photo
 
 Image = pytest.importorskip("PIL.Image", reason="image files need Pillow")
@@ -48,12 +49,6 @@ def pictures(digits, tmp_path):
         files.append(str(tmp_path / f"photo{d}.png"))
         Image.fromarray(np.rint(photo(image, rng) * 255).astype(np.uint8)).save(files[-1])
     return files
-
-
-def error(capsys, *arguments):
-    assert cli.main(arguments) == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    return line.removeprefix("elulayer: error: ")
 
 
 def test_train_and_classify_a_folder(folder, capsys, tmp_path):

@@ -10,8 +10,7 @@ import pytest
 
 import elulayer as el
 from elulayer import cli
-
-QUICK = ["train", "--epochs", "1", "--train-images", "256", "--test-images", "100"]
+from shared.command_line import QUICK
 
 CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 

@@ -11,8 +11,7 @@ import pytest
 
 import elulayer as el
 from elulayer import cli
-
-QUICK = ["train", "--epochs", "1", "--train-images", "256", "--test-images", "100"]
+from shared.command_line import QUICK
 
 ELULAYER = shlex.join([sys.executable, "-W", "error", "-m", "elulayer"])
 

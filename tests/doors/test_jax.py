@@ -95,6 +95,11 @@ def test_narrow_alpha():
     assert jax.grad(lambda a: elu(x, a).sum())(alpha).dtype == jnp.bfloat16
 
 
+def test_a_vector_with_one_alpha():
+    x = images().ravel()
+    np.testing.assert_array_equal(elu(x, 0.5), elu(x, 0.5, axis=0))
+
+
 def test_zero_size():
     assert elu(images()[:0], alphas()).shape == (0, 3, 5, 2)
 
@@ -185,7 +190,8 @@ def test_remat_and_scan():
         ((ONES, np.ones(4)), ValueError, r"alpha must have shape \(3,\), .* not \(4,\)"),
         ((ONES, np.ones((3, 1))), ValueError, r"or \(\), not \(3, 1\)"),
         ((ONES, 1.0, 2), ValueError, "axis must be from -2 to 1, not 2"),
-        ((np.ones(3),), ValueError, "axis must be from -1 to 0, not 1"),
+        ((np.ones(3), np.ones(3)), ValueError, "axis must be from -1 to 0, not 1"),
+        ((np.ones(3), 1.0, 2), ValueError, "axis must be from -1 to 0, not 2"),
         ((np.ones((2, 3), int),), TypeError, "x must have dtype float32"),
         ((np.float32(ONES), np.ones(3)), TypeError, "float32, or a narrower one, not float64"),
         ((ONES, np.ones(3, int)), TypeError, "alpha must have dtype float64"),

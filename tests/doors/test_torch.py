@@ -117,6 +117,7 @@ def test_one_alpha():
         torch.testing.assert_close(elu(x, alpha), expected)
     torch.testing.assert_close(elu(x), torch.nn.functional.elu(x))
     torch.testing.assert_close(elu(torch.tensor(-1.0), 2), 2 * torch.expm1(torch.tensor(-1.0)))
+    assert torch.equal(elu(x.ravel(), 0.3), elu(x, 0.3).ravel())
     alpha = torch.tensor(0.3, requires_grad=True)
     elu(x, alpha).sum().backward()
     torch.testing.assert_close(alpha.grad, torch.expm1(x.clamp(max=0)).sum())
@@ -164,6 +165,8 @@ def test_autocast():
         ((torch.ones(2, 3), torch.ones(3).to("meta")), {}, ValueError, "x's device cpu"),
         ((torch.ones(2, 3), "a"), {}, TypeError, "alpha must be a tensor or a number, not 'a'"),
         ((torch.ones(2, 3), torch.ones(3)), {"dim": "a"}, TypeError, "dim must be an integer"),
+        ((torch.ones(2, 3), 0.5), {"dim": 9}, IndexError, "from -2 to 1, not 9"),
+        ((torch.ones(3), torch.tensor(0.5)), {"dim": 2}, IndexError, "from -1 to 0, not 2"),
         ((torch.ones(2, 3).to_sparse(), 1.0), {}, TypeError, "x must be dense"),
         ((torch.ones(2, 3), torch.ones(3).to_sparse()), {}, TypeError, "alpha must be dense"),
     ],

@@ -30,7 +30,7 @@ def elu(x: ArrayLike, alpha: ArrayLike = 1.0, axis: int = 1) -> Array:
         One for each index of x's axis, or one for all. Of x's dtype, or of another whose values it
         has as well, or float32 for the 16-bit types: what those compute in.
     axis : int
-        The axis of the channels.
+        The axis of the channels. The default is taken for a vector with one alpha, too.
 
     Returns
     -------
@@ -48,11 +48,13 @@ def elu(x: ArrayLike, alpha: ArrayLike = 1.0, axis: int = 1) -> Array:
     x = jnp.asarray(x)
     if x.dtype.name not in _DTYPES:
         raise TypeError(f"x must have dtype {', '.join(_DTYPES)}, not {x.dtype}")
+    alpha = _alpha(alpha, jnp.float32 if x.dtype.itemsize == 2 else x.dtype)
+    if x.ndim == axis == 1 and alpha.ndim == 0:
+        axis = 0
     if not -x.ndim <= axis < x.ndim:
         raise ValueError(f"axis must be from {-x.ndim} to {x.ndim - 1}, not {axis}")
     axis %= x.ndim
     channels = x.shape[axis]
-    alpha = _alpha(alpha, jnp.float32 if x.dtype.itemsize == 2 else x.dtype)
     if alpha.shape not in ((), (channels,)):
         raise ValueError(
             f"alpha must have shape ({channels},), one for each index of axis {axis} of x of shape "

@@ -26,7 +26,7 @@ def elu(x: Tensor, alpha: Tensor | float = 1.0, *, dim: int = 1) -> Tensor:
         One for each index of x's dimension `dim`, or one for all. Of x's dtype, or of another whose
         values x's dtype has as well, or float32 for the 16-bit types: what those compute in.
     dim : int
-        The dimension of the channels; without meaning for one alpha.
+        The dimension of the channels. The default is taken where x has fewer and alpha is one.
 
     Returns
     -------
@@ -106,16 +106,18 @@ def _alpha(alpha: Tensor | float, x: Tensor) -> Tensor:
 
 def _channels(x: Tensor, alpha: Tensor, dim: int) -> int:
     """Return which dimension alpha belongs to, from 0 on."""
-    if alpha.dim() == 0:
-        return 0
-    if alpha.dim() != 1:
+    if alpha.dim() > 1:
         raise ValueError(f"alpha must have shape (C,) or (), not {tuple(alpha.shape)}")
     if not isinstance(dim, int):
         raise TypeError(f"dim must be an integer, not {dim!r}")
+    if alpha.dim() == 0 and x.dim() < 2 and dim in (-1, 0, 1):
+        return 0
     if not -x.dim() <= dim < x.dim():
         raise IndexError(
             f"dim must be a dimension of x, from {-x.dim()} to {x.dim() - 1}, not {dim}"
         )
+    if alpha.dim() == 0:
+        return 0
     if x.shape[dim] != alpha.shape[0]:
         raise ValueError(
             f"alpha must have shape ({x.shape[dim]},), one for each index of dimension {dim} of x "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from .._support.checks import integer, number
 from .._support.typing import AnyArray, FloatArray
+from ..layers import Layer
 from ..network import Network
 from ..network.files import check_values, set_values, values
 from ..network.record import RecordBuilder
@@ -92,17 +93,8 @@ class Run:
             "rng": _plain(self.rng.bit_generator.state),
             "layer_rngs": {
                 key: _plain(generator.bit_generator.state)
-                for key, generator in self._layer_rngs().items()
+                for key, generator in generators(self.network.layers).items()
             },
-        }
-
-    def _layer_rngs(self) -> dict[str, np.random.Generator]:
-        """Return the generators that layers hold, by the layer's position and the attribute."""
-        return {
-            f"{index}.{name}": value
-            for index, layer in enumerate(self.network.layers)
-            for name, value in vars(layer).items()
-            if isinstance(value, np.random.Generator)
         }
 
     def restore(self, arrays: dict[str, AnyArray], numbers: dict[str, Any]) -> None:
@@ -119,7 +111,7 @@ class Run:
         lacking = [
             *(self.arrays().keys() - arrays.keys()),
             *(self.numbers().keys() - numbers.keys()),
-            *(f"layer_rngs.{key}" for key in self._layer_rngs().keys() - rngs.keys()),
+            *(f"layer_rngs.{key}" for key in generators(self.network.layers).keys() - rngs.keys()),
         ]
         if lacking:
             raise ValueError(f"it must hold the run's whole state, not lack {', '.join(lacking)}")
@@ -153,8 +145,18 @@ class Run:
         best = numbers["best_loss"]
         self.best_loss = math.inf if best is None else number("best_loss", best, least=-1e300)
         _set_state("rng", self.rng, numbers["rng"])
-        for key, generator in self._layer_rngs().items():
+        for key, generator in generators(self.network.layers).items():
             _set_state(f"layer_rngs.{key}", generator, rngs[key])
+
+
+def generators(layers: Sequence[Layer]) -> dict[str, np.random.Generator]:
+    """Return the generators that layers hold, by the layer's position and the attribute."""
+    return {
+        f"{index}.{name}": value
+        for index, layer in enumerate(layers)
+        for name, value in vars(layer).items()
+        if isinstance(value, np.random.Generator)
+    }
 
 
 def _set_state(what: str, generator: np.random.Generator, state: Any) -> None:

@@ -14,6 +14,7 @@ from ..network import Network
 from ..network.network import BackwardInputs
 from .parts import Leaf, Node, Parts, pack, unpack
 from .ranks import Ranks
+from .run import generators
 from .sources import Batch, Part
 
 
@@ -57,7 +58,7 @@ class Steps:
         if self._parts.count == 1:
             calls: _Calls = _Calls()
         else:
-            calls = _CallsOfParts(self._network.layers, self._parts.count, batch.size)
+            calls = _CallsOfParts(self._network.layers, self._parts.count, batch)
         # One after the other, parts stay in cache; together, all wait for their common statistics.
         groups = [batch.parts] if self._together else [[part] for part in batch.parts]
         nodes: dict[Node, Leaf] = {}
@@ -83,7 +84,9 @@ class Steps:
 
         def forward(index: int, layer: Layer, inputs: list[FloatArray]) -> list[Any]:
             if gather and _is_batch_normalization(layer):
-                return calls.all_forward(index, layer, numbers, inputs, gather)
+                results = layer.forward_together(inputs, gather)
+                calls.note(index, layer, numbers)
+                return list(results)
             return calls.forward(index, layer, numbers, inputs)
 
         def backward(index: int, layer: Layer, items: list[BackwardInputs]) -> list[Any]:
@@ -158,16 +161,8 @@ class _Calls:
         """Return what `Layer.backward` gives for each part."""
         return [layer.backward(*item) for item in items]
 
-    def all_forward(
-        self,
-        index: int,
-        layer: BatchNormalizationLayer,
-        parts: list[int],
-        inputs: list[FloatArray],
-        gather: Any,
-    ) -> list[Any]:
-        """Return what `forward` would for parts that are normalized together."""
-        return list(layer.forward_together(inputs, gather))
+    def note(self, index: int, layer: Layer, parts: list[int]) -> None:
+        """Note what a layer's states have become in these parts."""
 
     def moved(self, part: int) -> Leaf:
         """Return by how much a part has moved the layers' states."""
@@ -189,45 +184,24 @@ class _CallsOfParts(_Calls):
     hold give each part numbers of its own.
     """
 
-    def __init__(self, layers: Sequence[Layer], count: int, images: int) -> None:
+    def __init__(self, layers: Sequence[Layer], count: int, batch: Batch) -> None:
         self._layers = layers
         self._before = [_states_of(index, layer) for index, layer in enumerate(layers)]
-        self._after: dict[int, dict[int, Leaf]] = {}
-        self._count = count
-        self._images = images
-        self._sizes: dict[int, int] = {}
-        held = [
-            (index, generator)
-            for index, layer in enumerate(layers)
-            for generator in vars(layer).values()
-            if isinstance(generator, np.random.Generator)
-        ]
-        self._held = [(at, each, each.integers(2**63, size=(2, count))) for at, each in held]
-        self._next = [(each, each.bit_generator.state) for _, each in held]
+        self._after: dict[int, dict[int, Leaf]] = {part: {} for part, _, _ in batch.parts}
+        self._shares = {part: len(codes) / batch.size for part, _, codes in batch.parts}
+        held = generators(layers)
+        self._seeds = {key: each.integers(2**63, size=(2, count)) for key, each in held.items()}
+        self._held = held
+        self._next = {key: each.bit_generator.state for key, each in held.items()}
 
     def forward(
         self, index: int, layer: Layer, parts: list[int], inputs: list[FloatArray]
     ) -> list[Any]:
         results = []
         for part, X in zip(parts, inputs, strict=True):
-            self._sizes[part] = len(X)
-            self._begin(index, part, self._before[index], 0)
+            self._begin(index, layer, part, self._before[index], 0)
             results.append(layer.forward(X))
-            self._note(index, part)
-        return results
-
-    def all_forward(
-        self,
-        index: int,
-        layer: BatchNormalizationLayer,
-        parts: list[int],
-        inputs: list[FloatArray],
-        gather: Any,
-    ) -> list[Any]:
-        results = super().all_forward(index, layer, parts, inputs, gather)
-        for part, X in zip(parts, inputs, strict=True):
-            self._sizes[part] = len(X)
-            self._note(index, part)
+            self.note(index, layer, [part])
         return results
 
     def backward(
@@ -235,13 +209,13 @@ class _CallsOfParts(_Calls):
     ) -> list[Any]:
         results = []
         for part, item in zip(parts, items, strict=True):
-            self._begin(index, part, self._after[part][index], 1)
+            self._begin(index, layer, part, self._after[part][index], 1)
             results.append(layer.backward(*item))
-            self._note(index, part)
+            self.note(index, layer, [part])
         return results
 
     def moved(self, part: int) -> Leaf:
-        share = self._sizes[part] / self._images
+        share = self._shares[part]
         return [
             np.where(new == old, 0, new - old) * old.dtype.type(share) if _is_float(old) else new
             for index, before in enumerate(self._before)
@@ -262,18 +236,18 @@ class _CallsOfParts(_Calls):
                     for old, step in zip(before, steps, strict=True)
                 ],
             )
-        for generator, state in self._next:
-            generator.bit_generator.state = state
+        for key, generator in self._held.items():
+            generator.bit_generator.state = self._next[key]
 
-    def _begin(self, index: int, part: int, states: Leaf, direction: int) -> None:
-        _set_states(self._layers[index], states)
-        for at, generator, seeds in self._held:
-            if at == index:
-                seed = int(seeds[direction, part])
+    def _begin(self, index: int, layer: Layer, part: int, states: Leaf, direction: int) -> None:
+        """Let a layer find its states, and its generators numbers of the part's own."""
+        _set_states(layer, states)
+        for key, generator in self._held.items():
+            if key.startswith(f"{index}."):
+                seed = int(self._seeds[key][direction, part])
                 generator.bit_generator.state = type(generator.bit_generator)(seed).state
 
-    def _note(self, index: int, part: int) -> None:
-        layer = self._layers[index]
+    def note(self, index: int, layer: Layer, parts: list[int]) -> None:
         states = _states_of(index, layer)
         for name, old, new in zip(layer.state, self._before[index], states, strict=True):
             who = f"{label(index, layer)}: its state {name!r} must "
@@ -284,7 +258,8 @@ class _CallsOfParts(_Calls):
                 )
             if _is_float(old) and not np.isfinite(old[new != old]).all():
                 raise ValueError(f"{who}begin finite where mini-batches have parts, not as {old}")
-        self._after.setdefault(part, {})[index] = states
+        for part in parts:
+            self._after[part][index] = states
 
 
 def _states_of(index: int, layer: Layer) -> Leaf:

@@ -51,13 +51,15 @@ class Validation:
     def trial(self, network: Network) -> tuple[float, float]:
         """Return the loss, and how many of the images are classified rightly, in percent."""
         one_hot = np.eye(network.num_classes, dtype=np.float32)
-        own = []
-        for X, codes in self._batches():
+
+        def of_batch(batch: Pair) -> tuple[float, int, int]:
+            X, codes = batch
             *_, P = network.inputs(len(network.layers), [X])
             loss = len(codes) * network.output_layer.loss(P, one_hot[codes])
-            own.append((loss, int((P.argmax(axis=1) == codes).sum()), len(codes)))
+            return loss, int((P.argmax(axis=1) == codes).sum()), len(codes)
+
         loss, right, count = 0.0, 0, 0
-        for more, hits, images in self._ranks.dealt(own, "validation"):
+        for more, hits, images in self._ranks.dealt(map(of_batch, self._batches()), "validation"):
             loss += more
             right += hits
             count += images
