@@ -226,6 +226,18 @@ def test_resumes_on_another_number_of_ranks(monkeypatch, tmp_path, sizes):
         assert same(whole, all_values(network)) and len(record.loss) == 20
 
 
+def test_the_first_rank_alone_draws(monkeypatch):
+    X, Y = blobs()
+    drawn = []
+    monkeypatch.setattr(
+        el.plots,
+        "TrainingProgressFigure",
+        lambda: lambda progress: drawn.append(trainer.mpi_ranks().rank),
+    )
+    on_ranks(monkeypatch, 3, X, Y, plots="training-progress", max_epochs=1)
+    assert drawn == [0] * (1 + 5 + 1)
+
+
 def test_the_first_rank_alone_prints(monkeypatch, capsys):
     X, Y = blobs()
     on_ranks(monkeypatch, 3, X, Y, verbose=True, max_epochs=1)
