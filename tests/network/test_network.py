@@ -148,8 +148,9 @@ def test_prediction_errors():
 
 
 def test_repr_lists_the_layers():
-    text = repr(ready(el.ELULayer(1, "elu1")))
-    assert "layers[1] (ELULayer 'elu1'): Exponential linear unit with 1 channels" in text
+    lines = repr(ready(el.ELULayer(1, "elu1"))).splitlines()
+    assert lines[4].startswith("1  ELULayer 'elu1' ")
+    assert lines[4].endswith("  Exponential linear unit with 1 channels")
 
 
 # A user's own layers

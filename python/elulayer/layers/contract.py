@@ -15,9 +15,13 @@ from .base import Layer
 
 
 def label(index: int, layer: Layer) -> str:
-    """Name a layer in a message: position, class, and its own name if it has one."""
-    name = f" {layer.name!r}" if layer.name else ""
-    return f"layers[{index}] ({type(layer).__name__}{name})"
+    """Name a layer in a message: its position and its title."""
+    return f"layers[{index}] ({title(layer)})"
+
+
+def title(layer: Layer) -> str:
+    """Return a layer's class, and its own name if it has one."""
+    return type(layer).__name__ + (f" {layer.name!r}" if layer.name else "")
 
 
 # Others may not be made of a message.

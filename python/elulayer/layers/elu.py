@@ -103,6 +103,16 @@ class ELULayer(Layer):
             self.alpha = np.broadcast_to(values, self._shape).copy()
         self.learnable = learnable
 
+    def __repr__(self) -> str:
+        values = np.asarray(self.alpha)
+        if self._will_be_drawn:
+            alpha = "is drawn when training begins"
+        elif values.size and values.min() < values.max():
+            alpha = f"from {values.min():.4g} to {values.max():.4g}"
+        else:
+            alpha = ", ".join(f"{value:.4g}" for value in np.unique(values))
+        return f"{super().__repr__()[:-1]}, alpha {alpha}>"
+
     @property
     def learnable(self) -> bool:
         """Whether training updates alpha: its learn-rate factor is not 0."""
@@ -115,9 +125,13 @@ class ELULayer(Layer):
 
     def initialize(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:
         """Draw alpha from the training's generator if nobody has chosen its values."""
-        if self._drawn is not None and np.array_equal(self.alpha, self._drawn):
+        if self._will_be_drawn:
             self.alpha = self._draw(rng)
         self._drawn = None
+
+    @property
+    def _will_be_drawn(self) -> bool:
+        return self._drawn is not None and np.array_equal(self.alpha, self._drawn)
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that make this layer anew; alpha and its draw are left out."""

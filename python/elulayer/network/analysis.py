@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._support.checks import batch_shape, integer
+from .._support.tables import by, table
 from .._support.typing import AnyArray, FloatArray
 from ..layers import ImageInputLayer, Layer
 from ..layers.contract import (
@@ -94,38 +95,29 @@ class NetworkAnalysis:
         return self.input_bytes + kept
 
     def __str__(self) -> str:
-        rows = [["", "layer", "activations", "learnables", "count", "output", "memory"]]
+        head = ["", "layer", "activations", "learnables", "count", "output", "memory"]
+        rows = []
         for layer in self.layers:
             shapes = {**layer.learnables, **{f"({k})": v for k, v in layer.state.items()}}
             rows.append(
                 [
                     str(layer.index),
                     layer.kind + (f" {layer.name!r}" if layer.name else ""),
-                    _by(layer.activations),
-                    ", ".join(f"{name} {_by(shape)}" for name, shape in shapes.items()),
+                    by(layer.activations),
+                    ", ".join(f"{name} {by(shape)}" for name, shape in shapes.items()),
                     f"{layer.num_learnables:,}" if layer.num_learnables else "",
                     _size(layer.activation_bytes),
                     _size(layer.memory_bytes),
                 ]
             )
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        right = (0, 4, 5, 6)
-        lines = [
-            "  ".join(
-                cell.rjust(width) if column in right else cell.ljust(width)
-                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
-        ]
-        lines.insert(1, "  ".join("-" * width for width in widths))
-        return "\n".join([*lines, "", *self._totals()])
+        return "\n".join([*table(head, rows, right=(0, 4, 5, 6)), "", *self._totals()])
 
     __repr__ = __str__
 
     def _totals(self) -> list[str]:
         kept = self.bytes_per_observation
         return [
-            f"Input: {_by(self.input_shape)}. Names in parentheses are states: kept, not learned.",
+            f"Input: {by(self.input_shape)}. Names in parentheses are states: kept, not learned.",
             f"Learnables: {self.num_learnables:,} values, {_size(self.learnable_bytes) or '0 B'}.",
             f"Kept for backward: {_size(kept)} per observation, input, outputs and memory; "
             f"{_size(128 * kept)} for a mini-batch of 128.",
@@ -283,10 +275,6 @@ def _arrays(value: object, seen: set[int]) -> Iterator[AnyArray]:
             yield from _arrays(item, seen)
     elif hasattr(value, "__dict__") and not isinstance(value, (type, Layer)):
         yield from _arrays(vars(value), seen)
-
-
-def _by(shape: Shape) -> str:
-    return "x".join(map(str, shape)) or "scalar"
 
 
 def _size(count: int) -> str:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from .._support.checks import as_array, batch_shape, integer
 from .._support.process import cached_memory, one_blas_thread
+from .._support.tables import by, table
 from .._support.typing import AnyArray, FloatArray
 from ..layers import ClassificationLayer, ImageInputLayer, Layer
 from ..layers.contract import (
@@ -20,6 +21,7 @@ from ..layers.contract import (
     label,
     named,
     settle_learnables,
+    title,
 )
 from .images import Images
 from .labels import label_array, plain_strings
@@ -324,11 +326,17 @@ class Network:
         return gradients
 
     def __repr__(self) -> str:
-        rows = [
-            f"  {label(i, layer)}" + f": {layer.description}" * bool(layer.description)
-            for i, layer in enumerate(self.layers)
-        ]
-        return "\n".join(["Network", *rows])
+        columns = {
+            "": [str(index) for index in range(len(self.layers))],
+            "layer": [title(layer) for layer in self.layers],
+            "activations": [by(shape) for shape in self._shapes if shape is not None],
+            "description": [layer.description for layer in self.layers],
+        }
+        if None in self._shapes:  # before `initialize`
+            del columns["activations"]
+        rows = list(zip(*columns.values(), strict=True))
+        lines = table(list(columns), rows, right=(0,))
+        return "\n".join([f"Network of {len(self.layers)} layers", *lines])
 
 
 def _check_in_place(index: int, layer: Layer, below: Layer) -> None:
