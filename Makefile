@@ -86,7 +86,8 @@ accuracy: $(VENV)/.installed-test
 	  ELULAYER_ISA=$$isa build/accuracy/tests/cpp/accuracy $(ARGS) || exit 1; done
 
 # The native benchmarks need the library Google Benchmark (Debian: libbenchmark-dev).
-bench-native: $(VENV)/.installed-bench
+bench-native: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet 'cmake>=3.21' ninja
 	PATH="$(abspath $(BIN)):$$PATH" cmake -S . -B build/bench -G Ninja -DCMAKE_BUILD_TYPE=Release \
 	  -DELULAYER_BENCHMARKS=ON > /dev/null
 	PATH="$(abspath $(BIN)):$$PATH" cmake --build build/bench --target elu_benchmark > /dev/null

@@ -126,11 +126,11 @@ class ElulayerOut(Elulayer):
 
 @peer
 class NumPy(Peer):
-    """The blog's expressions, the parenthesis in alpha's gradient corrected."""
+    """One expression of maximum, minimum and exp, as the readers of the blog's post write it."""
 
     key = "numpy"
     library = "NumPy"
-    name = "NumPy, the blog's expression"
+    name = "NumPy, maximum and exp"
 
     def __init__(self, threads):
         self.version = np.__version__

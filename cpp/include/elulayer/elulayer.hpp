@@ -37,6 +37,10 @@ struct Shape {
 // dalpha depend on the values and the shape, those of the other results on the values alone, and
 // none on the number of threads, or on how the calling thread rounds or flushes to zero.
 //
+// OpenMP's threads spin while they wait for each other. Where other programs use the processors,
+// give fewer threads than are free, or set OMP_WAIT_POLICY=passive in the environment before the
+// program starts: one late thread otherwise holds up all.
+//
 // They throw std::invalid_argument for a negative extent, more than 2^63 - 1 elements or a negative
 // num_threads, std::runtime_error where the environment's ELULAYER_ISA cannot be used, and
 // std::bad_alloc, each before anything is written.
