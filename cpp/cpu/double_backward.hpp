@@ -27,6 +27,10 @@ ELULAYER_LOOP void double_backward_block(double* v, double* grad, double* x, dou
   }
 }
 
+// Runs are computed in parts of so many elements, a multiple of the lanes of a piece: with arrays
+// for a whole run the stack would hold 40 KiB.
+constexpr int part_size = 64;
+
 template <class S>
 void double_backward(const Tile& tile, const S* v, const Arithmetic<S>* w, const S* grad,
                      const S* x, const Arithmetic<S>* alpha, S* dgrad, S* dx,
@@ -39,22 +43,27 @@ void double_backward(const Tile& tile, const S* v, const Arithmetic<S>* w, const
     runs.fill(ws, [&](int64_t c) { return static_cast<double>(w[c]); });
     runs.fill(alphas, [&](int64_t c) { return static_cast<double>(alpha[c]); });
     Lanes<double, Runs::max_lanes> lanes;
-    alignas(64) double v_run[max_run<T>];
-    alignas(64) double grad_run[max_run<T>];
-    alignas(64) double x_run[max_run<T>];
-    alignas(64) double factor[max_run<T>];
-    runs.for_each_run([&](int64_t at, int n) {
-      for (int i = 0; i < n; ++i) {
-        v_run[i] = to_double(v[at + i]);
-        grad_run[i] = to_double(grad[at + i]);
-        x_run[i] = to_double(x[at + i]);
+    alignas(64) double v_part[part_size];
+    alignas(64) double grad_part[part_size];
+    alignas(64) double x_part[part_size];
+    alignas(64) double factor[part_size];
+    runs.for_each_run([&](int64_t at, int run) {
+      for (int first = 0; first < run; first += part_size) {
+        const int64_t from = at + first;
+        const int n = run_length(run - first, part_size);
+        for (int i = 0; i < n; ++i) {
+          v_part[i] = to_double(v[from + i]);
+          grad_part[i] = to_double(grad[from + i]);
+          x_part[i] = to_double(x[from + i]);
+        }
+        double_backward_block(v_part, grad_part, x_part, factor, ws.view(first), alphas.view(first),
+                              n);
+        for (int i = 0; i < n; ++i) {
+          round_to(v_part[i], dgrad[from + i]);
+          round_to(x_part[i], dx[from + i]);
+        }
+        add_products(lanes, runs.first_lane(first), grad_part, factor, n, runs.lanes_of_part(n));
       }
-      double_backward_block(v_run, grad_run, x_run, factor, ws.view(), alphas.view(), n);
-      for (int i = 0; i < n; ++i) {
-        round_to(v_run[i], dgrad[at + i]);
-        round_to(x_run[i], dx[at + i]);
-      }
-      add_products(lanes, grad_run, factor, n, runs.lanes());
     });
     add_up(runs, lanes, partials);
   });

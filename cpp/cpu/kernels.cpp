@@ -124,12 +124,15 @@ ELULAYER_LOOP void backward_any(const T* grad, const T* source, const T* alpha, 
   }
 }
 
-// terms[i] = terms[i] factor[i] term_scale
-template <class T>
-ELULAYER_LOOP void multiply_factors(T* terms, const T* factor, int n) {
+// dx and the terms of backward_short, whose factors backward_any gives.
+template <class Mode, class T>
+ELULAYER_LOOP void backward_deep(const T* grad, const T* source, const T* alpha, T* dx, T* terms,
+                                 int n) {
 #pragma omp simd
   for (int i = 0; i < n; ++i) {
-    terms[i] = terms[i] * term_scale<T> * factor[i];
+    const AnyBackward<T> result = Mode::any_form(grad[i], source[i], alpha[i], dx[i]);
+    dx[i] = result.dx;
+    terms[i] = result.factor_grad * term_scale<T> * result.factor;
   }
 }
 
@@ -145,14 +148,14 @@ void backward(const Tile& tile, const S* grad, const S* source, const Arithmetic
     Pattern<T, max_run<T>> alphas;
     bool has_alphas = false;
 
-    // A block's inputs and results, where they are not in the arrays.
+    // A run's inputs and a block's results, where they are not in the arrays. A call takes at most
+    // 32 KiB of the stack (tests/cpp/stack_test.cpp).
     constexpr size_t max_runs = Runs::runs_of_block;
-    constexpr size_t max_block = max_runs * max_run<T>;
-    alignas(64) T grad_buffer[max_block];
-    alignas(64) T source_buffer[max_block];
-    alignas(64) T dx_buffer[max_block];
-    alignas(64) T terms[max_block];  // or the first of two factors
-    alignas(64) T factor[max_run<T>];
+    constexpr size_t input_size = is_arithmetic<S> ? 1 : max_run<T>;
+    alignas(64) T grad_buffer[input_size];
+    alignas(64) T source_buffer[input_size];
+    alignas(64) T dx_buffer[max_runs * max_run<T>];
+    Terms<T, max_runs, max_run<T>> terms;
     Lanes<T, Runs::max_lanes> lanes;
     const int width = runs.lanes();
 
@@ -167,33 +170,34 @@ void backward(const Tile& tile, const S* grad, const S* source, const Arithmetic
     const auto compute_deep = [&](const T* g, const T* s, T* to, T* run_terms, int n) {
       if constexpr (Mode::goes_deep) {
         if (!backward_vanished(g, s, every_alpha(), to, run_terms, n)) {
-          backward_any<Mode>(g, s, every_alpha(), to, run_terms, factor, n);
-          multiply_factors(run_terms, factor, n);
+          backward_deep<Mode>(g, s, every_alpha(), to, run_terms, n);
         }
       }
     };
 
     for_each_block(runs, [&](const Run* block, int count) {
-      const T* g[max_runs];
-      const T* s[max_runs];
       T* to[max_runs];
-      int size = 0;
       for (int r = 0; r < count; ++r) {
         const int64_t at = block[r].at;
         const int n = not_empty(block[r].n);
-        g[r] = read(grad + at, grad_buffer + size, n);
-        s[r] = read(source + at, source_buffer + size, n);
-        to[r] = target(dx + at, dx_buffer + size, is_input);
-        if (!backward_short<Mode>(g[r], s[r], scaled.view(), to[r], terms + size, n)) {
-          compute_deep(g[r], s[r], to[r], terms + size, n);
+        const T* const g = read(grad + at, grad_buffer, n);
+        const T* const s = read(source + at, source_buffer, n);
+        to[r] = target(dx + at, dx_buffer + r * max_run<T>, is_input);
+        if (!backward_short<Mode>(g, s, scaled.view(), to[r], terms.of_run(r), n)) {
+          compute_deep(g, s, to[r], terms.of_run(r), n);
         }
-        size += n;
+        terms.complete(r, n);
       }
-      if (!add_by_fours(lanes, terms, size, width)) {
+      if (!terms.add_to(lanes, count, width)) {
         for (int r = 0; r < count; ++r) {
+          const int64_t at = block[r].at;
           const int n = block[r].n;
-          backward_any<Mode>(g[r], s[r], every_alpha(), to[r], terms, factor, n);
-          add_products(lanes, terms, factor, n, width);
+          const T* const g = read(grad + at, grad_buffer, n);
+          const T* const s = read(source + at, source_buffer, n);
+          T* const factor_grad = terms.of_run(0);
+          T* const factor = terms.spare();
+          backward_any<Mode>(g, s, every_alpha(), to[r], factor_grad, factor, n);
+          add_products(lanes, 0, factor_grad, factor, n, width);
         }
       }
       for (int r = 0; r < count; ++r) {

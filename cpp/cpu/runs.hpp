@@ -33,13 +33,14 @@ inline int run_length(int64_t left, int most) {
   return not_empty(left) < most ? static_cast<int>(left) : most;
 }
 
-// A value for each element of a run: one for all, or an array. Loops are given its view().
+// A value for each element of a run: one for all, or an array. Loops are given its view(), which
+// begins at an element.
 template <class V>
 struct Uniform {
   static constexpr int capacity = 1;
   V value;
   void set(int, const V& v) { value = v; }
-  Uniform view() const { return *this; }
+  Uniform view(int = 0) const { return *this; }
   const V& operator[](int) const { return value; }
 };
 
@@ -48,7 +49,7 @@ struct Pattern {
   static constexpr int capacity = size;
   alignas(64) V values[size];
   void set(int i, const V& v) { values[i] = v; }
-  const V* view() const { return values; }
+  const V* view(int first = 0) const { return values + first; }
 };
 
 template <class T>
@@ -83,6 +84,9 @@ struct Pieces {
   static constexpr int runs_of_block = 1;
   static constexpr size_t max_lanes = 16;
   static constexpr int lanes() { return static_cast<int>(max_lanes); }
+  // Of a part of a run that begins at an element that is a multiple of the lanes.
+  static constexpr int first_lane(int) { return 0; }
+  static constexpr int lanes_of_part(int) { return lanes(); }
   // Lane (r * channels() + c) * lanes_of_channel() + l is of channel c, for each r < repeats().
   static constexpr int repeats() { return 1; }
   static constexpr int channels() { return 1; }
@@ -125,6 +129,8 @@ struct Patterns {
   static constexpr int runs_of_block = terms_per_lane;
   static constexpr size_t max_lanes = max_run<T>;
   int lanes() const { return repeats() * channels() * lanes_of_channel(); }
+  static int first_lane(int element) { return element; }
+  static int lanes_of_part(int size) { return size; }
   int repeats() const { return not_empty(static_cast<int>(tile.outers_per_run)); }
   int channels() const { return not_empty(static_cast<int>(tile.channels)); }
   int lanes_of_channel() const { return not_empty(static_cast<int>(tile.inner)); }

@@ -19,6 +19,15 @@ namespace {
 // the last place in all.
 constexpr int terms_per_lane = 4;
 
+// first[l] += second[l]
+template <class T>
+inline void add_twos(T* first, const T* second, int width) {
+#pragma omp simd
+  for (int l = 0; l < width; ++l) {
+    first[l] += second[l];
+  }
+}
+
 // terms[l] = (terms[l] + terms[l + width]) + (terms[l + 2 width] + terms[l + 3 width])
 //
 // False where one of these sums is not finite.
@@ -30,6 +39,19 @@ inline bool add_fours(T* terms, int width) {
     const T sum = (terms[l] + terms[l + width]) + (terms[l + 2 * width] + terms[l + 3 * width]);
     not_finite += sum * T(0);
     terms[l] = sum;
+  }
+  return not_finite == T(0);
+}
+
+// The same where the first two are one: first[l] = first[l] + (third[l] + fourth[l])
+template <class T>
+inline bool add_last_twos(T* first, const T* third, const T* fourth, int width) {
+  T not_finite = 0;
+#pragma omp simd reduction(+ : not_finite)
+  for (int l = 0; l < width; ++l) {
+    const T sum = first[l] + (third[l] + fourth[l]);
+    not_finite += sum * T(0);
+    first[l] = sum;
   }
   return not_finite == T(0);
 }
@@ -51,11 +73,12 @@ class Lanes<float, capacity> {
     }
   }
 
-  // lane l += a[l] b[l]
-  void add_products(const float* a, const float* b, int width) {
+  // lane first + l += a[l] b[l]
+  void add_products(int first, const float* a, const float* b, int width) {
+    double* const scaled = scaled_ + first;
 #pragma omp simd
     for (int l = 0; l < width; ++l) {
-      scaled_[l] += sum_product(a[l], b[l]);
+      scaled[l] += sum_product(a[l], b[l]);
     }
   }
 
@@ -80,17 +103,21 @@ class Lanes<double, capacity> {
     }
   }
 
-  // lane l += a[l] b[l]
-  void add_products(const double* a, const double* b, int width) {
+  // lane first + l += a[l] b[l]
+  void add_products(int first, const double* a, const double* b, int width) {
+    double* const low = low_ + first;
+    double* const low_compensation = low_compensation_ + first;
+    double* const high = high_ + first;
+    double* const high_compensation = high_compensation_ + first;
 #pragma omp simd
     for (int l = 0; l < width; ++l) {
       const LowAndHigh product = sum_product(a[l], b[l]);
-      const Compensated low = add({low_[l], low_compensation_[l]}, product.low);
-      const Compensated high = add({high_[l], high_compensation_[l]}, product.high);
-      low_[l] = low.sum;
-      low_compensation_[l] = low.compensation;
-      high_[l] = high.sum;
-      high_compensation_[l] = high.compensation;
+      const Compensated low_sum = add({low[l], low_compensation[l]}, product.low);
+      const Compensated high_sum = add({high[l], high_compensation[l]}, product.high);
+      low[l] = low_sum.sum;
+      low_compensation[l] = low_sum.compensation;
+      high[l] = high_sum.sum;
+      high_compensation[l] = high_sum.compensation;
     }
   }
 
@@ -101,44 +128,101 @@ class Lanes<double, capacity> {
   alignas(64) double high_compensation_[capacity] = {};
 };
 
-// Zeros in values[n] and beyond, up to a multiple of `group`: which multiple, is the result.
+// Zeros in values[n] and beyond, before values[end].
+template <class T>
+void clear(T* values, int n, int end) {
+  for (int i = n; i < end; ++i) {
+    values[i] = T(0);
+  }
+}
+
+// The same up to a multiple of `group`: which multiple, is the result.
 template <class T>
 int pad(T* values, int n, int group) {
   const int padded = (n + group - 1) / group * group;
-  for (int i = n; i < padded; ++i) {
-    values[i] = T(0);
-  }
+  clear(values, n, padded);
   return padded;
 }
 
-// Adds n terms of the short form, of which term i goes to lane i % width, by fours of a lane. Adds
-// none where a sum of four is not finite, and is false then. Changes the terms.
-template <class T, size_t capacity>
-ELULAYER_FN bool add_by_fours(Lanes<T, capacity>& lanes, T* terms, int n, int width) {
-  const int group = terms_per_lane * width;
-  const int padded = pad(terms, n, group);
-  bool are_finite = true;
-  ELULAYER_LANES_INSIDE
-  for (int i = 0; i < padded; i += group) {
-    are_finite = add_fours(terms + i, width) && are_finite;
-  }
-  if (are_finite) {
+// The terms of a block of runs. add_to() adds them by fours of a lane; it adds none where a sum of
+// four is not finite, and is false then. It changes the terms.
+template <class T, size_t runs, size_t most>
+class Terms;
+
+// One run, of which term i goes to lane i % width.
+template <class T, size_t most>
+class Terms<T, 1, most> {
+ public:
+  T* of_run(int) { return values_; }
+  T* spare() { return values_ + most; }  // room for another run's
+  void complete(int, int n) { size_ = n; }
+
+  template <size_t capacity>
+  bool add_to(Lanes<T, capacity>& lanes, int, int width) {
+    const int group = terms_per_lane * width;
+    const int padded = pad(values_, size_, group);
+    bool are_finite = true;
     ELULAYER_LANES_INSIDE
     for (int i = 0; i < padded; i += group) {
-      lanes.add_terms(terms + i, width);
+      are_finite = add_fours(values_ + i, width) && are_finite;
+    }
+    if (are_finite) {
+      ELULAYER_LANES_INSIDE
+      for (int i = 0; i < padded; i += group) {
+        lanes.add_terms(values_ + i, width);
+      }
+    }
+    return are_finite;
+  }
+
+ private:
+  int size_ = 0;  // of the last run
+  alignas(64) T values_[2 * most];
+};
+
+// Up to four runs, of which term i of each goes to lane i. The second's are added to the first's at
+// once: so the third's take their place.
+template <class T, size_t most>
+class Terms<T, terms_per_lane, most> {
+ public:
+  T* of_run(int r) { return values_ + static_cast<size_t>((r + 1) / 2) * most; }
+  T* spare() { return values_ + most; }  // room for another run's, beside the first
+
+  // The n terms of run r are there: n is less than the lanes for the last run alone.
+  void complete(int r, int n) {
+    size_ = n;
+    if (r == 1) {
+      add_twos(values_, values_ + most, n);
+      size_ = 0;
     }
   }
-  return are_finite;
-}
 
-// Adds n terms a[i] b[i], of which term i goes to lane i % width.
+  template <size_t capacity>
+  bool add_to(Lanes<T, capacity>& lanes, int count, int width) {
+    clear(of_run(count - 1), size_, width);
+    for (int r = count; r < terms_per_lane; ++r) {
+      clear(of_run(r), 0, width);
+    }
+    const bool are_finite = add_last_twos(values_, values_ + most, values_ + 2 * most, width);
+    if (are_finite) {
+      lanes.add_terms(values_, width);
+    }
+    return are_finite;
+  }
+
+ private:
+  int size_ = 0;  // of the last run
+  alignas(64) T values_[3 * most];
+};
+
+// Adds n terms a[i] b[i], of which term i goes to lane first + i % width.
 template <class T, size_t capacity>
-ELULAYER_FN void add_products(Lanes<T, capacity>& lanes, T* a, T* b, int n, int width) {
+ELULAYER_FN void add_products(Lanes<T, capacity>& lanes, int first, T* a, T* b, int n, int width) {
   pad(a, n, width);
   const int padded = pad(b, n, width);
   ELULAYER_LANES_INSIDE
   for (int i = 0; i < padded; i += width) {
-    lanes.add_products(a + i, b + i, width);
+    lanes.add_products(first, a + i, b + i, width);
   }
 }
 

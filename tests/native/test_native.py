@@ -71,6 +71,15 @@ def test_digests(compiled, isa):
     assert run(compiled / "tests/cpp/digest", env=env).startswith(f"{isa}, ")
 
 
+@pytest.mark.parametrize("isa", el.cpu_info().usable)
+def test_stack(compiled, isa):
+    """A call takes at most 32 KiB of its thread's stack; the program fails where it is more."""
+    env = {**os.environ, "ELULAYER_ISA": isa}
+    line = run(compiled / "tests/cpp/stack_test", env=env)
+    print(line)
+    assert line.startswith(f"{isa}: at most ")
+
+
 @pytest.mark.skipif(
     "x86-64-v3" not in el.cpu_info().usable, reason="the emulator is built with fused operations"
 )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import os
+import stat
+from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,26 @@ def user_path(path: Any, what: str = "path") -> Path:
         return Path(os.path.expanduser(os.fsdecode(path)))
     except TypeError as error:
         raise TypeError(f"{what} must be str or os.PathLike, not {path!r}") from error
+
+
+@contextlib.contextmanager
+def open_file(path: Path) -> Iterator[BufferedReader]:
+    """Open a file whose bytes are read.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened; its `filename` is `path`.
+    ValueError
+        If it is a pipe or a device, which may have no end and keep who opens it waiting.
+    """
+    without_waiting = getattr(os, "O_NONBLOCK", 0)
+    with open(
+        path, "rb", opener=lambda name, flags: os.open(name, flags | without_waiting)
+    ) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError(f"{path} must be a file, not a pipe or a device")
+        yield file
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:

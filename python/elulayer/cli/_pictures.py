@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,8 +32,8 @@ def classify_pictures(args: argparse.Namespace, network: Network) -> int:
                 "with image files"
             )
     images = np.stack([_taken(path, network, args.photo) for path in args.pictures])
+    labels = classified(network, args.network, images)
     probabilities = network.predict(images)
-    labels = network.classify(images)
     names = np.arange(probabilities.shape[1]) if network.classes is None else network.classes
     for path, image, row in zip(args.pictures, images, probabilities, strict=True):
         best = np.argsort(-row, kind="stable")[:_SHOWN]
@@ -46,6 +47,15 @@ def classify_pictures(args: argparse.Namespace, network: Network) -> int:
         count = len(images)
         save_figure(plot_images(images, labels, count), args.given)
     return 0
+
+
+def classified(network: Network, file: Path, images: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return the labels that a file's network gives images; errors name the file."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return network.classify(images)
+    except FloatingPointError as error:
+        raise FloatingPointError(f"{file}: {error}") from error
 
 
 def _taken(path: Path, network: Network, photo: bool) -> _Image:

@@ -12,7 +12,7 @@ from ..plots._figure import save_figure
 from ._data import add_data_arguments, load_data
 from ._layers import add_layer_argument, layer_classes
 from ._outputs import Outputs
-from ._pictures import classify_pictures
+from ._pictures import classified, classify_pictures
 from ._types import path, picture, positive_integer
 
 HELP = "test a saved network, and see which images it gets wrong"
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(
             f"--data must hold images of shape {taken}, which {args.network} takes, not {given}"
         )
-    labels = network.classify(data.X_test)
+    labels = classified(network, args.network, data.X_test)
     outputs = Outputs()
     if args.confusion is not None:
         outputs.write(save_figure, plot_confusion(data.Y_test, labels), args.confusion)

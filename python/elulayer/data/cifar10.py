@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._support.checks import integer
-from .._support.paths import require_folder, user_path
+from .._support.paths import open_file, require_folder, user_path
 from .dataset import Dataset, TooFewImagesError, balanced_order
 
 __all__ = ["load_cifar10"]
@@ -23,6 +23,7 @@ __all__ = ["load_cifar10"]
 _SHAPE = (3, 32, 32)
 _RECORD = 1 + 3 * 32 * 32
 _CLASSES = 10
+_MOST_RECORDS = 100_000  # ten times what CIFAR-10's files hold
 _SUBFOLDER = "cifar-10-batches-bin"
 _TRAIN = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
 _TEST = ("test_batch.bin",)
@@ -59,7 +60,7 @@ def load_cifar10(
     FileNotFoundError
         If the folder does not exist, or files are missing: the message lists them.
     ValueError
-        If a file does not hold a whole number of records, at least one, or has a label above 9,
+        If a file does not hold a whole number of records, 1 to 100000, or has a label above 9,
         or if `n_train` or `n_test` is less than 1 or more than the files hold.
     TypeError
         If `n_train` or `n_test` is not an integer.
@@ -108,11 +109,15 @@ def _load(
 
 def _read(path: Path) -> npt.NDArray[np.uint8]:
     """Read a file's records, each as a row."""
-    values = np.fromfile(path, dtype=np.uint8)
-    if len(values) == 0 or len(values) % _RECORD:
+    with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= _RECORD * _MOST_RECORDS:
+            values = np.frombuffer(file.read(size), dtype=np.uint8)
+            size = len(values)  # the file may have shrunk since
+    if size == 0 or size % _RECORD or size > _RECORD * _MOST_RECORDS:
         raise ValueError(
-            f"{path} must hold a whole number of records of {_RECORD} bytes, at least one, not "
-            f"{len(values)} bytes"
+            f"{path} must hold a whole number of records of {_RECORD} bytes, at least one and at "
+            f"most {_MOST_RECORDS}, not {size} bytes"
         )
     records = values.reshape(-1, _RECORD)
     wrong = np.flatnonzero(records[:, 0] >= _CLASSES)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._support.checks import integer
-from .._support.paths import require_folder, user_path
+from .._support.paths import open_file, require_folder, user_path
 from .dataset import Dataset, TooFewImagesError, balanced_order, images_from_levels
 
 __all__ = ["load_idx", "read_idx"]
@@ -98,8 +98,9 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     OSError
         If the file cannot be opened or read.
     """
-    name = str(user_path(path))
-    with open(name, "rb") as file:
+    path = user_path(path)
+    name = str(path)
+    with open_file(path) as file:
         if file.read(2) == _GZIP_MAGIC:
             file.seek(0)
             return _read_compressed(file, name)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._support.checks import integer, number, size_pair
-from .._support.paths import require_folder, user_path
+from .._support.paths import open_file, require_folder, user_path
 from .dataset import Dataset, TooFewImagesError, balanced_order
 
 __all__ = ["load_image_folder", "read_image"]
@@ -272,14 +272,23 @@ def _common(
 @contextmanager
 def _opened(pillow: Any, path: Path) -> Iterator[Any]:
     """Open an image file; what is wrong with it, then or in the block, is told with its name."""
-    with path.open("rb") as file:  # an OSError of its own kind, with the path
+    with open_file(path) as file:
         try:
-            with pillow.Image.open(file) as image:
+            with pillow.Image.open(file, formats=_formats(pillow)) as image:
+                pixels, most = image.width * image.height, pillow.Image.MAX_IMAGE_PIXELS
+                if most is not None and pixels > most:  # Pillow warns, up to the double of it
+                    raise ValueError(f"it has {pixels} pixels; {most} is the most that are taken")
                 yield image
         except MemoryError:
             raise
         except Exception as error:  # Pillow raises its own, and OSError, SyntaxError, ...
             raise ValueError(f"{path} must be a whole image file: {error}") from error
+
+
+def _formats(pillow: Any) -> list[str]:
+    """Return the formats that are read: not PostScript, which is a program and would be run."""
+    pillow.Image.init()
+    return [name for name in pillow.Image.OPEN if name != "EPS"]
 
 
 def _size_of(pillow: Any, image: Any) -> tuple[int, int]:

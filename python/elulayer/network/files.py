@@ -18,6 +18,9 @@ from .tensors import read_tensors, write_tensors
 
 KIND = "elulayer network 1"
 
+_LARGEST = 2**28
+"""Numbers, 1 GiB of them, that a layer may make of an image: a forged padding could ask for any."""
+
 _BUILT_IN: dict[str, type[Layer]] = {
     name: getattr(builtin, name) for name in builtin.__all__ if name != "Layer"
 }
@@ -96,9 +99,10 @@ def load_network(
         ]
         network = Network(layers, unpack_labels(content["classes"]))
         _give_values(network.layers, tensors)
-        network.initialize(0)
-        set_values(network.layers, tensors)
-        network.initialize(0)
+        with np.errstate(all="ignore"):  # of what the values lead to, they are not told here
+            network.initialize(0, largest=_LARGEST)
+            set_values(network.layers, tensors)
+            network.initialize(0)
         if network.classes is not None and len(network.classes) != network.num_classes:
             raise ValueError(
                 f"it must hold {network.num_classes} classes, one for each output, not "
@@ -265,6 +269,9 @@ def _give_values(layers: Sequence[Layer], tensors: Mapping[str, AnyArray]) -> No
             value, old = tensors.get(f"{index}.{name}"), getattr(layer, name, None)
             if value is None:
                 raise ValueError(f"it must hold {name} of {label(index, layer)}")
+            is_known = name in layer.learnables or _is_built_in(type(layer))
+            if is_known and value.dtype.kind == "f" and not np.isfinite(value).all():
+                raise ValueError(f"{name} of {label(index, layer)} must be finite")
             if old is None:
                 setattr(layer, name, value.copy())
             elif np.shape(old) != value.shape:

@@ -71,10 +71,12 @@ class Network:
         self.classes: AnyArray | None = (
             None if classes is None else plain_strings(label_array("classes", classes))
         )
+        seen: set[int] = set()
         for index, layer in enumerate(self.layers):
             check_definition(index, layer)
-            if any(layer is other for other in self.layers[:index]):
+            if id(layer) in seen:
                 raise ValueError(f"{label(index, layer)} must stand in the network once, not twice")
+            seen.add(id(layer))
         kinds = [type(layer).__name__ for layer in self.layers]
         if not self.layers or not isinstance(self.layers[0], ImageInputLayer):
             raise ValueError(f"the first layer must be an ImageInputLayer, among {kinds}")
@@ -95,13 +97,18 @@ class Network:
         self.output_layer: ClassificationLayer = self.layers[-1]
         self._shapes: list[tuple[int, ...] | None] = [None] * len(self.layers)
 
-    def initialize(self, rng: int | np.random.Generator | None = None) -> None:
+    def initialize(
+        self, rng: int | np.random.Generator | None = None, *, largest: int | None = None
+    ) -> None:
         """Give values to the learnables that have none, and find the shapes of the outputs.
 
         Parameters
         ----------
         rng : None, int or numpy.random.Generator
             Source, or seed, of the values.
+        largest : int, optional
+            How many numbers a layer with padding may make of one image; more are a ValueError
+            before they are made.
         """
         generator = np.random.default_rng(rng)
         X: FloatArray = np.zeros((1, *self.input_layer.input_shape), dtype=np.float32)
@@ -109,6 +116,8 @@ class Network:
             with named(index, layer):
                 layer.initialize(X.shape[1:], generator)
             settle_learnables(index, layer)
+            if largest is not None:
+                _check_size(index, layer, X.shape, largest)
             X = self._predicted(index, layer, X, None)
             self._shapes[index] = X.shape[1:]
         if X.ndim != 2:
@@ -337,6 +346,20 @@ class Network:
         rows = list(zip(*columns.values(), strict=True))
         lines = table(list(columns), rows, right=(0,))
         return "\n".join([f"Network of {len(self.layers)} layers", *lines])
+
+
+def _check_size(index: int, layer: Any, shape: tuple[int, ...], largest: int) -> None:
+    """Check that a layer's padding makes no more numbers of an image than may be."""
+    padding = getattr(layer, "padding", 0)
+    if len(shape) != 4 or not isinstance(padding, int):
+        return
+    channels = max(shape[1], getattr(layer, "num_filters", 0))
+    size = channels * (shape[2] + 2 * padding) * (shape[3] + 2 * padding)
+    if size > largest:
+        raise ValueError(
+            f"{label(index, layer)} must make at most {largest} numbers of an image, not {size}: "
+            f"its padding is {padding}"
+        )
 
 
 def _check_in_place(index: int, layer: Layer, below: Layer) -> None:
