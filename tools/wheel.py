@@ -1,4 +1,4 @@
-"""Builds the source distribution, and from it this machine's wheel, as they are published; tests both.
+"""Builds the source distribution, and from it this machine's wheel, as published; tests both.
 
     python tools/wheel.py [FOLDER]
 
@@ -17,6 +17,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import venv
 from pathlib import Path
@@ -47,6 +48,22 @@ def build(kind, source, folder, choices=()):
 
 def digest(file):
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def check_published(settings_file):
+    """Fail where cibuildwheel does not understand its settings, or would not build this wheel."""
+    command = ["cibuildwheel", "--print-build-identifiers", "--platform", SYSTEM]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    listed = subprocess.run(
+        [*command, "--config-file", settings_file, ROOT],
+        env={**os.environ, "PATH": path},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    mine = f"cp{sysconfig.get_config_var('py_version_nodot')}{sys.abiflags}-"
+    if not any(name.startswith(mine) for name in listed):
+        sys.exit(f"no wheel is published for this Python, {mine}*: {' '.join(listed)}")
 
 
 def check_same(first, second):
@@ -97,6 +114,8 @@ def main():
     if SYSTEM is None:
         sys.exit(f"wheels are built on Linux and macOS, not on {sys.platform}")
     target = Path(sys.argv[1] if sys.argv[1:] else ROOT / "dist").resolve()
+    if sys.version_info >= (3, 11):  # which cibuildwheel needs
+        check_published(ROOT / "pyproject.toml")
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["cibuildwheel"]
     settings |= settings[SYSTEM]
     os.environ.setdefault(

@@ -20,19 +20,13 @@ inline bool is_main_interpreter(const char* module) {
 
 }  // namespace elulayer::bindings
 
-// As PYBIND11_MODULE. A subinterpreter that shares the GIL is refused twice: before pybind11's own
-// code, which waits there for ever before CPython 3.12, and where the module is filled, since
-// CPython 3.13 begins every import of an extension in the main interpreter.
+// As PYBIND11_MODULE, and refuses a subinterpreter before pybind11's own code, which waits there
+// for ever before CPython 3.12. From then on CPython refuses it for a module that does not say
+// otherwise.
 #define ELULAYER_MODULE(name, variable)                                                          \
-  static void fill_##name(pybind11::module_& variable);                                          \
-  PYBIND11_MODULE(name##_in_main, the_module, pybind11::mod_gil_not_used()) {                    \
-    if (!elulayer::bindings::is_main_interpreter(#name)) {                                       \
-      throw pybind11::error_already_set();                                                       \
-    }                                                                                            \
-    fill_##name(the_module);                                                                     \
-  }                                                                                              \
+  extern "C" PYBIND11_EXPORT PyObject* PyInit_##name##_in_main();                                \
   extern "C" PYBIND11_EXPORT PyObject* PyInit_##name();                                          \
   extern "C" PYBIND11_EXPORT PyObject* PyInit_##name() {                                         \
     return elulayer::bindings::is_main_interpreter(#name) ? PyInit_##name##_in_main() : nullptr; \
   }                                                                                              \
-  static void fill_##name(pybind11::module_& variable)
+  PYBIND11_MODULE(name##_in_main, variable, pybind11::mod_gil_not_used())
