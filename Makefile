@@ -15,7 +15,7 @@ ifdef WERROR
 export SKBUILD_CMAKE_DEFINE := ELULAYER_WERROR=ON
 endif
 
-.PHONY: help train test test-clang test-doors test-mpi test-sanitized portability accuracy bench bench-compilers bench-native bench-parallel bench-training compare lint format clean
+.PHONY: help train test test-clang test-doors test-mpi test-sanitized portability accuracy bench bench-compilers bench-native bench-parallel bench-training compare wheel lint format clean
 
 help:
 	@echo "make train            install into $(VENV) and run the blog's training run"
@@ -31,6 +31,7 @@ help:
 	@echo "make test-doors       installs PyTorch, JAX and ONNX Runtime, and runs the tests with them"
 	@echo "make test-mpi         installs two MPIs, and runs the tests that start processes with each"
 	@echo "make bench-parallel   an iteration on one rank and on several, by MPI"
+	@echo "make wheel            the source distribution and this machine's wheel, built, compared and tested: dist"
 	@echo "make lint             formatting, linting, types, stubs"
 	@echo "make format           format the Python and C++ sources"
 	@echo "make clean            remove $(VENV) and the build folders"
@@ -112,6 +113,9 @@ bench-parallel: build/mpi/mpich/.installed
 	  build/mpi/mpich/bin/python bench/parallel.py $(ARGS)
 	$(BIN)/python bench/scaling.py
 
+wheel: $(VENV)/.installed-wheels
+	$(BIN)/python tools/wheel.py $(ARGS)
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -122,6 +126,8 @@ lint: $(VENV)/.installed-dev
 	  -DELULAYER_OPENMP=OFF -DELULAYER_CUDA=OFF -DELULAYER_TESTS=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON > /dev/null
 	$(BIN)/clang-tidy --quiet -p build/tidy $(filter-out cpp/bindings/% tests/% bench/%, $(filter %.cpp, $(CPP)))
 	$(BIN)/python tools/fit_expm1.py --check
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/zizmor --quiet --offline --strict-collection --config .github/zizmor.yml .github/workflows
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

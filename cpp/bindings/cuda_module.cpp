@@ -8,6 +8,7 @@
 
 #include "cuda/elu.hpp"
 #include "cuda/runtime.hpp"
+#include "main_interpreter.hpp"
 #include "without_gil.hpp"
 
 namespace py = pybind11;
@@ -164,7 +165,7 @@ void define_backward(py::module_& m, const char* name) {
 }  // namespace
 }  // namespace elulayer::bindings
 
-PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
+ELULAYER_MODULE(_cuda, m) {
   namespace b = elulayer::bindings;
   m.doc() = "The CUDA unit; elulayer's functions take arrays on a GPU to it.";
   b::define(m, "elu", &b::call_elu, "x", "alpha", "alpha_value", "out");

@@ -12,6 +12,7 @@
 #include "cpu/standard_floats.hpp"
 #include "elulayer/cpu_info.hpp"
 #include "elulayer/elulayer.hpp"
+#include "main_interpreter.hpp"
 #include "new_arrays.hpp"
 #include "plain.hpp"
 #include "without_gil.hpp"
@@ -154,7 +155,7 @@ void register_functions(py::module_& m) {
 }  // namespace
 }  // namespace elulayer::bindings
 
-PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
+ELULAYER_MODULE(_core, m) {
   m.doc() = "The native kernels; elulayer.arrays is their public face.";
   m.attr("__version__") = ELULAYER_VERSION;
   elulayer::bindings::register_functions(m);

@@ -7,6 +7,7 @@
 #include <exception>
 
 #include "elulayer/elulayer.hpp"
+#include "main_interpreter.hpp"
 #include "xla/ffi/api/ffi.h"
 
 namespace elulayer {
@@ -95,7 +96,7 @@ py::capsule capsule(XLA_FFI_Handler* handler) {
 }  // namespace
 }  // namespace elulayer
 
-PYBIND11_MODULE(_xla, m, pybind11::mod_gil_not_used()) {
+ELULAYER_MODULE(_xla, m) {
   m.def("handlers", [] {
     pybind11::dict handlers;
     handlers["elulayer_elu"] = elulayer::capsule(elulayer::elu_handler);

@@ -20,6 +20,15 @@ except ModuleNotFoundError as error:
         f"{__path__[0]} was not built for this Python."
     ) from error
 
+from . import _core
+
+# A process has one such extension: pybind11 gives it to a second copy of the package, too.
+if _core.__spec__ is not None and _core.__file__ != _core.__spec__.origin:
+    raise ImportError(
+        f"elulayer of {__path__[0]} must be imported in another process: this one has loaded the "
+        f"compiled extension of another copy, {_core.__file__}"
+    )
+
 from . import data, plots
 from .arrays import (
     CpuInfo,

@@ -1,0 +1,32 @@
+// Modules of the main interpreter alone: what they keep (NumPy's tables, the memory of arrays) is
+// the process's.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace elulayer::bindings {
+
+// Sets an ImportError in a subinterpreter.
+inline bool is_main_interpreter(const char* module) {
+  if (PyInterpreterState_Get() == PyInterpreterState_Main()) {
+    return true;
+  }
+  PyErr_Format(PyExc_ImportError,
+               "elulayer.%s must be imported in the main interpreter, not in a subinterpreter: it "
+               "keeps what belongs to the whole process",
+               module);
+  return false;
+}
+
+}  // namespace elulayer::bindings
+
+// As PYBIND11_MODULE, and refuses a subinterpreter before pybind11's own code, which waits there
+// for ever before CPython 3.12. From then on CPython refuses it for a module that does not say
+// otherwise.
+#define ELULAYER_MODULE(name, variable)                                                          \
+  extern "C" PYBIND11_EXPORT PyObject* PyInit_##name##_in_main();                                \
+  extern "C" PYBIND11_EXPORT PyObject* PyInit_##name();                                          \
+  extern "C" PYBIND11_EXPORT PyObject* PyInit_##name() {                                         \
+    return elulayer::bindings::is_main_interpreter(#name) ? PyInit_##name##_in_main() : nullptr; \
+  }                                                                                              \
+  PYBIND11_MODULE(name##_in_main, variable, pybind11::mod_gil_not_used())
