@@ -421,6 +421,25 @@ def test_an_overflow_is_told_with_the_file(good, tmp_path, capsys):
     assert f"{path}: the network's output is NaN" in capsys.readouterr().err
 
 
+def with_labels(good, tmp_path, labels):
+    arrays, content = tensors.read_tensors(good[0] / "network", KIND)
+    content["classes"] = {"dtype": "<U9", "labels": labels}
+    tensors.write_tensors(tmp_path / "labels", KIND, arrays, content, "forged")
+    return tmp_path / "labels"
+
+
+def test_labels_are_no_commands_to_the_terminal(good, tmp_path, capsys):
+    path = with_labels(good, tmp_path, ["a", "\x1b[31m", "c\x9b2J"])
+    assert cli.main(["show", str(path)]) == 0
+    assert "Classes: a \\x1b[31m c\\x9b2J" in capsys.readouterr().out
+
+
+def test_labels_are_characters(good, tmp_path):
+    path = with_labels(good, tmp_path, ["a", "\ud800", "c"])
+    with pytest.raises(ValueError, match=r"labels: .*surrogates not allowed"):
+        el.load_network(path)
+
+
 def test_postscript_is_not_run(tmp_path):
     path = tmp_path / "program.png"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n")
