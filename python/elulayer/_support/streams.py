@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import select
 from typing import Any
+
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""What is not text, and may be a command to a terminal: from a file, anybody's."""
 
 
 def write(text: str, stream: Any) -> None:
     """Write text to a stream such as ``sys.stdout``, and flush it.
 
     Nothing happens where there is no stream (None, as under pythonw) or it is closed. Characters
-    that its encoding does not have are escaped.
+    that its encoding does not have are escaped, and so are control characters other than those of
+    lines.
 
     Parameters
     ----------
@@ -28,6 +33,7 @@ def write(text: str, stream: Any) -> None:
             return
     except ValueError:  # it is detached from its buffer
         return
+    text = _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
     try:
         try:
             stream.write(text)

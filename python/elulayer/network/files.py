@@ -328,6 +328,8 @@ def unpack_labels(packed: Mapping[str, Any] | None) -> AnyArray | None:
     if dtype.kind not in "biufU":
         raise ValueError(f"labels must be numbers, booleans or str, not of dtype {dtype}")
     labels = np.array(packed["labels"], dtype=dtype)
+    if dtype.kind == "U":
+        "".join(labels.ravel().tolist()).encode()  # half a pair of surrogates is no character
     if labels.tolist() != packed["labels"]:
         raise ValueError(f"the labels must be of dtype {dtype}, not {packed['labels']}")
     return labels
