@@ -15,7 +15,7 @@ ifdef WERROR
 export SKBUILD_CMAKE_DEFINE := ELULAYER_WERROR=ON
 endif
 
-.PHONY: help train test test-clang test-doors test-mpi test-sanitized portability accuracy bench bench-compilers bench-native bench-parallel bench-training compare lint format clean
+.PHONY: help train test test-clang test-doors test-mpi test-sanitized portability accuracy bench bench-compilers bench-native bench-parallel bench-training compare docs test-docs lint format clean
 
 help:
 	@echo "make train            install into $(VENV) and run the blog's training run"
@@ -31,6 +31,8 @@ help:
 	@echo "make test-doors       installs PyTorch, JAX and ONNX Runtime, and runs the tests with them"
 	@echo "make test-mpi         installs two MPIs, and runs the tests that start processes with each"
 	@echo "make bench-parallel   an iteration on one rank and on several, by MPI"
+	@echo "make docs             the documentation as a site: build/docs/html/index.html"
+	@echo "make test-docs        the same, and its tests in a browser (Debian: chromium, chromium-driver)"
 	@echo "make lint             formatting, linting, types, stubs"
 	@echo "make format           format the Python and C++ sources"
 	@echo "make clean            remove $(VENV) and the build folders"
@@ -110,6 +112,13 @@ bench-parallel: build/mpi/mpich/.installed
 	PYTHONPATH=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])') \
 	  build/mpi/mpich/bin/python bench/parallel.py $(ARGS)
 	$(BIN)/python bench/scaling.py
+
+# Sources are the documents where they are, from the repository's root; the commands' help is of those installed.
+docs: $(VENV)/.installed-docs
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m sphinx -W --keep-going -c docs . build/docs/html
+
+test-docs: docs
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest $(ARGS) tests/site
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
