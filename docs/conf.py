@@ -2,6 +2,8 @@
 
 from pathlib import PurePosixPath
 
+from sphinx.util import inspect
+
 from elulayer import __version__ as release
 
 project = "elulayer"
@@ -64,5 +66,14 @@ def add_title(app, docname, source):
         source[0] = f"# Results: {page.name}\n\n{source[0]}"
 
 
+def own_signature(app, what, name, obj, options, signature, returns):
+    """Give a subclass of what is mocked its constructor's signature."""
+    if what == "class" and name == "elulayer.torch.ELU":
+        own = inspect.signature(obj.__init__, bound_method=True)
+        return inspect.stringify_signature(own, show_return_annotation=False), None
+    return None
+
+
 def setup(app):
+    app.connect("autodoc-process-signature", own_signature)
     app.connect("source-read", add_title)
