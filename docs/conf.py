@@ -52,6 +52,7 @@ python_maximum_signature_line_length = 80
 
 html_theme = "furo"
 html_title = "elulayer"
+html_favicon = "icon.svg"
 html_static_path = []
 html_copy_source = False
 html_show_sourcelink = False

@@ -97,7 +97,9 @@ def seen(desktop, address):
         desktop.get(address + page)
         found[page] = desktop.execute_script(LOOK)
         found[page]["console"] = desktop.get_log("browser")
-        events = [json.loads(entry["message"])["message"] for entry in desktop.get_log("performance")]
+        events = [
+            json.loads(entry["message"])["message"] for entry in desktop.get_log("performance")
+        ]
         found[page]["requests"] = [
             event["params"]["request"]["url"]
             for event in events
@@ -122,9 +124,7 @@ def test_links_lead_somewhere(seen, address):
             path, _, anchor = link.removeprefix(address).partition("#")
             path, anchor = urllib.parse.unquote(path), urllib.parse.unquote(anchor)
             path = path.partition("?")[0]
-            if not (SITE / path).is_file() and not (SITE / path / "index.html").is_file():
-                broken.add(f"{page}: {link}")
-            elif anchor and path in seen and anchor not in seen[path]["anchors"]:
+            if (not (SITE / path).is_file() and not (SITE / path / "index.html").is_file()) or (anchor and path in seen and anchor not in seen[path]["anchors"]):
                 broken.add(f"{page}: {link}")
     assert not broken
 
@@ -187,5 +187,7 @@ def test_the_inventory_has_every_public_name():
     public |= {f"elulayer.{m}.{name}" for m, module in modules.items() for name in module.__all__}
     for module in ("torch", "jax"):
         source = (documents.ROOT / f"python/elulayer/{module}/__init__.py").read_text()
-        public |= {f"elulayer.{module}.{n}" for n in re.findall(r'"(\w+)"', source.split("__all__")[1])}
+        public |= {
+            f"elulayer.{module}.{n}" for n in re.findall(r'"(\w+)"', source.split("__all__")[1])
+        }
     assert public - names == set()
