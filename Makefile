@@ -15,7 +15,7 @@ ifdef WERROR
 export SKBUILD_CMAKE_DEFINE := ELULAYER_WERROR=ON
 endif
 
-.PHONY: help train test test-clang test-doors test-mpi test-sanitized portability accuracy bench bench-compilers bench-native bench-parallel bench-training compare wheel lint format clean
+.PHONY: help train test test-clang test-doors test-mpi test-sanitized portability accuracy bench bench-compilers bench-native bench-parallel bench-training compare docs test-docs wheel lint format clean
 
 help:
 	@echo "make train            install into $(VENV) and run the blog's training run"
@@ -32,6 +32,8 @@ help:
 	@echo "make test-mpi         installs two MPIs, and runs the tests that start processes with each"
 	@echo "make bench-parallel   an iteration on one rank and on several, by MPI"
 	@echo "make wheel            the source distribution and this machine's wheel, built, compared and tested: dist"
+	@echo "make docs             the documentation as a site: build/docs/html/index.html"
+	@echo "make test-docs        the same, and its tests in a browser (Debian: chromium, chromium-driver)"
 	@echo "make lint             formatting, linting, types, stubs"
 	@echo "make format           format the Python and C++ sources"
 	@echo "make clean            remove $(VENV) and the build folders"
@@ -115,6 +117,13 @@ bench-parallel: build/mpi/mpich/.installed
 
 wheel: $(VENV)/.installed-wheels
 	$(BIN)/python tools/wheel.py $(ARGS)
+
+# Sources are the documents where they are, from the repository's root; the commands' help is of those installed.
+docs: $(VENV)/.installed-docs
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m sphinx -W --keep-going -c docs . build/docs/html
+
+test-docs: docs
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest $(ARGS) tests/site
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

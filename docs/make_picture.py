@@ -1,14 +1,18 @@
-"""Draw the README's picture, docs/elulayer.png, from a training run with seed 0.
+"""Draw the README's picture, docs/elulayer.png, and the guide's in docs/pictures.
 
-python -m pip install '.[plot]' && python docs/make_picture.py
+python -m pip install '.[train,plot]' && PYTHONPATH=tests python docs/make_picture.py
 """
 
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 
 import elulayer as el
+from shared import documents
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -19,6 +23,15 @@ def train():
     layers = el.models.blog_layers((1, 28, 28), 10)
     options = el.TrainingOptions("sgdm", seed=0, verbose=False)
     return data, *el.train_network(data.X_train, data.Y_train, layers, options)
+
+
+def draw_the_guide_s():
+    """Those that its code saves."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        documents.run(documents.DOCS / "define-your-own-layer.md")
+        for picture in Path(folder).glob("*.png"):
+            shutil.copy(picture, documents.DOCS / "pictures")
 
 
 def main():
@@ -50,9 +63,10 @@ def main():
     accuracy = np.mean(network.classify(data.X_test) == data.Y_test)
     loss.set_title(f"{len(info.loss)} iterations, test accuracy {accuracy:.4f}", fontsize=9)
 
-    figure.savefig(Path(__file__).parent / "elulayer.png", dpi=110)
+    figure.savefig(documents.DOCS / "elulayer.png", dpi=110)
     print("alpha after training:", *(f"{alpha:.2f}" for alpha in np.sort(alphas)))
 
 
 if __name__ == "__main__":
+    draw_the_guide_s()
     main()

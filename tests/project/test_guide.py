@@ -1,5 +1,7 @@
 """The guide's code runs in its order, and prints what the guide shows."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,8 @@ pytestmark = pytest.mark.skipif(not GUIDE.exists(), reason="the guide is not bes
 
 
 def test_guide(tmp_path, monkeypatch):
-    pytest.importorskip("safetensors")
+    for package in ("matplotlib", "safetensors"):
+        pytest.importorskip(package, reason=f"the optional package {package} is not installed")
     monkeypatch.chdir(tmp_path)
     names = documents.run(GUIDE)
 
@@ -23,12 +26,16 @@ def test_guide(tmp_path, monkeypatch):
     assert names["layers"][3].alpha is None
     assert names["learned"].shape == (20, 1, 1)
 
+    # Its pictures are those that its code makes (docs/make_picture.py).
+    shown = set(re.findall(r"\]\(pictures/(.*?)\)", GUIDE.read_text()))
+    assert shown == {picture.name for picture in tmp_path.glob("*.png")} != set()
+
 
 def test_the_guides_mistake_cannot_be_seen_in_the_accuracy():
     """The layer as the guide first has it learns to classify all the same."""
     blocks = documents.BLOCK.findall(GUIDE.read_text())
     names = {}
-    for code, _ in blocks[:2]:
+    for code, _ in blocks[:3]:
         exec(code, names)
     wrong = names["MyELULayer"](20)
     assert not el.check_layer(wrong, (20, 24, 24))

@@ -1,11 +1,9 @@
-"""Where a figure that changes can be seen: the output of a notebook's cell, or a window."""
+"""Where a figure that changes can be seen: a window here, elsewhere the output of a notebook."""
 
 from __future__ import annotations
 
-import importlib
-import sys
 import threading
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,21 +14,6 @@ class Display(Protocol):
 
     def show(self, figure: Figure) -> None:
         """Show the figure as it is now."""
-
-
-class NotebookOutput:
-    """The output of a notebook's cell."""
-
-    def __init__(self) -> None:
-        self._handle: Any = None
-
-    def show(self, figure: Figure) -> None:
-        """Put the figure in the place of what was shown before."""
-        if self._handle is None:
-            display = importlib.import_module("IPython.display").display
-            self._handle = display(figure, display_id=True)
-        else:
-            self._handle.update(figure)
 
 
 class Window:
@@ -44,12 +27,6 @@ class Window:
         if manager is not None and pyplot.fignum_exists(int(manager.num)):
             figure.canvas.draw()
             figure.canvas.flush_events()
-
-
-def in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook."""
-    ipython = sys.modules.get("IPython")
-    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
 
 
 def open_window(width: float, height: float) -> Figure | None:

@@ -7,9 +7,10 @@ import time
 import warnings
 from typing import TYPE_CHECKING
 
+from .._support.notebook import NotebookOutput, in_notebook
 from .._support.whole_files import UnwrittenWarning
 from ..network import TrainingProgress
-from ._display import Display, NotebookOutput, Window, in_notebook, open_window
+from ._display import Display, Window, open_window
 from ._figure import new_figure, save_figure
 from .training import SIZE, draw_training
 

@@ -81,7 +81,6 @@ class Loop:
             show(f"Training {self.ranks.description}.\n", sys.stdout)
             if self.network.input_layer.normalization != "none":
                 show("Initializing image normalization.\n", sys.stdout)
-            show(f"{table.header}\n", sys.stdout)
         # Overflow on the way to a loss that is not finite is told once, by the check of the loss.
         with (
             np.errstate(over="ignore", invalid="ignore"),
@@ -142,6 +141,8 @@ class Loop:
         start = time.perf_counter() - run.seconds
         stopped_by = ""
         asked, stop = self._agree(self._call(self._progress("start", run.seconds)), interrupted)
+        if self.verbose:  # below what the output functions show in a notebook
+            shown.print(table.header)
         if stop:
             stopped_by = "output_fcn"
         elif run.failures >= options.validation_patience:
