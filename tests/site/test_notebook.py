@@ -47,13 +47,13 @@ LIVE = """\
 import elulayer as el
 X, Y, _, _ = el.data.load_digits(seed=0, n_train=256, n_test=10)
 layers = el.models.blog_layers((1, 28, 28), 10)
-el.train_network(X, Y, layers, el.TrainingOptions(
-    "sgdm", max_epochs=2, seed=0, plots="training-progress", output_fcn=lambda at: shown.append(at)))
+options = el.TrainingOptions("sgdm", max_epochs=2, seed=0, plots="training-progress")
+el.train_network(X, Y, layers, options)
 None
 """
 SEEN = """\
 import IPython.display
-shown, lines, inner = [], [], IPython.display.DisplayHandle.update
+lines, inner = [], IPython.display.DisplayHandle.update
 def update(self, what, **options):
     lines.append(repr(what))
     inner(self, what, **options)
