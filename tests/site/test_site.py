@@ -142,7 +142,9 @@ def test_no_complaints_and_no_request_leaves_the_machine(seen, address):
         assert there["console"] == [], page
         assert there["requests"], page
         for request in there["requests"]:
-            assert request.startswith((address, "data:", "chrome:")), f"{page}: {request}"
+            assert request.startswith((address, "data:", "chrome:", "chrome-untrusted:")), (
+                f"{page}: {request}"
+            )
 
 
 def test_readable_on_a_phone(phone, address):
