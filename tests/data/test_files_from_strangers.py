@@ -99,6 +99,13 @@ def refused_or_taken(path, read):
     assert str(path) in message
 
 
+class Good(tuple):
+    """A folder, and the bytes of files by their kinds: too many for hypothesis to print."""
+
+    def __repr__(self):
+        return "good"
+
+
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
     """A network, a checkpoint, an image and an IDX file, as bytes."""
@@ -111,7 +118,7 @@ def good(tmp_path_factory):
     pixels = Image.fromarray((X[0, 0] * 255).astype(np.uint8))
     (point,) = (folder / "run").iterdir()
     idx = struct.pack(">HBBII", 0, 8, 2, 3, 4) + bytes(range(12))
-    return folder, {
+    files = {
         "network": (folder / "network").read_bytes(),
         "checkpoint": point.read_bytes(),
         "idx": idx,
@@ -119,6 +126,7 @@ def good(tmp_path_factory):
         "cifar": b"".join(bytes([k]) + bytes(3072) for k in range(3)),
         **{kind: encoded(pixels, kind) for kind in FORMATS},
     }
+    return Good((folder, files))
 
 
 # How each format is written: with all that its readers then look at.
@@ -426,6 +434,16 @@ def with_labels(good, tmp_path, labels):
     content["classes"] = {"dtype": "<U9", "labels": labels}
     tensors.write_tensors(tmp_path / "labels", KIND, arrays, content, "forged")
     return tmp_path / "labels"
+
+
+def test_a_network_without_classes_is_named(good, tmp_path, capsys):
+    folder, files = good
+    arrays, content = tensors.read_tensors(folder / "network", KIND)
+    path, image = tmp_path / "unnamed", tmp_path / "image.png"
+    tensors.write_tensors(path, KIND, arrays, content | {"classes": None}, "forged")
+    image.write_bytes(files["PNG"])
+    assert cli.main(["classify", str(path), str(image)]) == 1
+    assert f"{path}: the network has no classes" in capsys.readouterr().err
 
 
 def test_labels_are_no_commands_to_the_terminal(good, tmp_path, capsys):

@@ -34,7 +34,7 @@ def classify_pictures(args: argparse.Namespace, network: Network) -> int:
     images = np.stack([_taken(path, network, args.photo) for path in args.pictures])
     labels = classified(network, args.network, images)
     probabilities = network.predict(images)
-    names = np.arange(probabilities.shape[1]) if network.classes is None else network.classes
+    names = np.asarray(network.classes)
     for path, image, row in zip(args.pictures, images, probabilities, strict=True):
         best = np.argsort(-row, kind="stable")[:_SHOWN]
         shown = ", ".join(f"{names[k]} ({row[k]:.3f})" for k in best)
@@ -54,8 +54,8 @@ def classified(network: Network, file: Path, images: npt.ArrayLike) -> npt.NDArr
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             return network.classify(images)
-    except FloatingPointError as error:
-        raise FloatingPointError(f"{file}: {error}") from error
+    except (FloatingPointError, RuntimeError) as error:
+        raise type(error)(f"{file}: {error}") from error
 
 
 def _taken(path: Path, network: Network, photo: bool) -> _Image:
