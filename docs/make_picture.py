@@ -68,5 +68,5 @@ def main():
 
 
 if __name__ == "__main__":
-    draw_the_guide_s()
     main()
+    draw_the_guide_s()  # in a folder that is then gone

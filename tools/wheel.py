@@ -142,7 +142,7 @@ def main():
     check_same(*wheels)
     test(wheels[0], settings)
 
-    target.mkdir(exist_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
     made = [Path(shutil.copy(file, target)) for file in (sdist, wheels[0])]
     run(sys.executable, ROOT / "tools/bill_of_materials.py", made[1])
     for file in made:

@@ -20,13 +20,20 @@ inline bool is_main_interpreter(const char* module) {
 
 }  // namespace elulayer::bindings
 
-// As PYBIND11_MODULE, and refuses a subinterpreter before pybind11's own code, which waits there
-// for ever before CPython 3.12. From then on CPython refuses it for a module that does not say
-// otherwise.
+// As PYBIND11_MODULE, and refuses a subinterpreter: before pybind11's own code, which waits there
+// for ever before CPython 3.12, and again in the module's, since from 3.13 on the first function
+// runs in the main interpreter whoever imports.
 #define ELULAYER_MODULE(name, variable)                                                          \
   extern "C" PYBIND11_EXPORT PyObject* PyInit_##name##_in_main();                                \
   extern "C" PYBIND11_EXPORT PyObject* PyInit_##name();                                          \
   extern "C" PYBIND11_EXPORT PyObject* PyInit_##name() {                                         \
     return elulayer::bindings::is_main_interpreter(#name) ? PyInit_##name##_in_main() : nullptr; \
   }                                                                                              \
-  PYBIND11_MODULE(name##_in_main, variable, pybind11::mod_gil_not_used())
+  static void define_##name(pybind11::module_& variable);                                        \
+  PYBIND11_MODULE(name##_in_main, variable, pybind11::mod_gil_not_used()) {                      \
+    if (!elulayer::bindings::is_main_interpreter(#name)) {                                       \
+      throw pybind11::error_already_set();                                                       \
+    }                                                                                            \
+    define_##name(variable);                                                                     \
+  }                                                                                              \
+  static void define_##name(pybind11::module_& variable)

@@ -6,11 +6,13 @@ network with it.
 
 from __future__ import annotations
 
-from ._support.process import brief_spin, empty_cache, limit_cache
+from ._support.process import brief_spin, check_only_copy, empty_cache, limit_cache
 
 try:
     with brief_spin():
+        from . import _core
         from ._core import __version__
+    check_only_copy(_core)
 except ModuleNotFoundError as error:
     if error.name != f"{__name__}._core":
         raise
@@ -19,15 +21,6 @@ except ModuleNotFoundError as error:
         "in the repository's folder, for the Python that runs it; this copy of the package at "
         f"{__path__[0]} was not built for this Python."
     ) from error
-
-from . import _core
-
-# A process has one such extension: pybind11 gives it to a second copy of the package, too.
-if _core.__spec__ is not None and _core.__file__ != _core.__spec__.origin:
-    raise ImportError(
-        f"elulayer of {__path__[0]} must be imported in another process: this one has loaded the "
-        f"compiled extension of another copy, {_core.__file__}"
-    )
 
 from . import data, plots
 from .arrays import (

@@ -317,6 +317,10 @@ CLAIMS = {
     "filters": {"Convolution2DLayer": {"num_filters": 10**12}},
     "size of filters": {"Convolution2DLayer": {"filter_size": [10**6, 10**6]}},
     "padding": {"Convolution2DLayer": {"padding": 10**4}},
+    "padding of large filters": {
+        "ImageInputLayer": {"input_shape": [1, 900, 900], "normalization": "none"},
+        "Convolution2DLayer": {"padding": 6000},
+    },
     "more padding": {"Convolution2DLayer": {"padding": 10**9}},
     "images": {"ImageInputLayer": {"input_shape": [1, 5000, 5000]}},
 }
@@ -404,7 +408,7 @@ def test_many_layers_take_no_long(good, tmp_path):
         ("1.weights", np.nan, "weights of layers[1]"),
         ("4.bias", np.inf, "bias of layers[4]"),
         ("0.mean", np.nan, "mean of layers[0]"),
-        ("2.variance", -1, "variance of BatchNormalizationLayer must be at least 0"),
+        ("2.variance", -1, "variance of layers[2] (BatchNormalizationLayer) must be at least 0"),
     ],
 )
 def test_values_that_no_training_gives(good, tmp_path, name, change, message):
@@ -415,6 +419,24 @@ def test_values_that_no_training_gives(good, tmp_path, name, change, message):
     tensors.write_tensors(path, KIND, arrays, content, "forged")
     with pytest.raises(ValueError, match=f"(?=.*{re.escape(str(path))}).*{re.escape(message)}"):
         el.load_network(path)
+
+
+def test_metadata_of_null(good, tmp_path):
+    path = tmp_path / "null"
+    header = json.dumps({"__metadata__": None}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(ValueError, match="null must hold 'elulayer network 1', not what was not"):
+        el.load_network(path)
+
+
+@linux
+def test_a_sparse_network(good, tmp_path):
+    """Of its header alone it is known that it is none."""
+    path = tmp_path / "sparse"
+    path.write_bytes((good[0] / "network").read_bytes())
+    with path.open("r+b") as file:
+        file.truncate(8 * 2**30)
+    refused_in_bounds(path, "elulayer.load_network(sys.argv[1])", "elulayer, safetensors.numpy")
 
 
 def test_an_overflow_is_told_with_the_file(good, tmp_path, capsys):

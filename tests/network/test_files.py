@@ -1,5 +1,6 @@
 """Networks in files: round trips, what is refused, writes that are cut off."""
 
+import copy
 import json
 import os
 import signal
@@ -168,6 +169,41 @@ def test_what_cannot_be_saved(tmp_path):
     ):
         el.save_network(network, tmp_path / "n")
     assert os.listdir(tmp_path) == []
+
+
+def test_values_that_could_not_be_loaded_are_not_saved(trained, tmp_path):
+    network = copy.deepcopy(trained[0])
+    network.layers[2].variance[0] = np.nan
+    with pytest.raises(ValueError, match=r"variance of layers\[2\] .* must be finite"):
+        el.save_network(network, tmp_path / "file")
+    assert not list(tmp_path.iterdir())
+
+
+class Drawing(el.Layer):
+    """Its `initialize` draws whatever its values are."""
+
+    learnables = ("scale",)
+
+    def initialize(self, input_shape, rng):
+        self.scale = rng.random(1)
+
+    def predict(self, X):
+        return X * np.float32(self.scale)
+
+    def backward(self, X, Z, dLdZ, memory):
+        return dLdZ * np.float32(self.scale), np.sum(X * dLdZ).reshape(1)
+
+
+def test_a_layer_that_draws_whenever_it_is_initialized(tmp_path):
+    X, Y = blobs()
+    run = options(max_epochs=2, checkpoint_path=tmp_path)
+    whole, _ = el.train_network(X, Y, small_layers(Drawing()), run)
+    first = min(tmp_path.iterdir())
+    resumed, _ = el.train_network(X, Y, small_layers(Drawing()), run, resume=first)
+    el.save_network(whole, tmp_path / "file")
+    loaded = el.load_network(tmp_path / "file", custom_layers=[Drawing])
+    for network in (resumed, loaded):
+        np.testing.assert_array_equal(network.layers[3].scale, whole.layers[3].scale)
 
 
 def test_the_file_describes_itself(trained, tmp_path):

@@ -34,10 +34,16 @@ def test_layers_in_words():
         ({"alpha": [-0.5, 1, 0.25]}, "from -0.5 to 1"),
         ({"alpha": 0.1}, "0.1"),
         ({"alpha": 0, "shared": True}, "0"),
+        ({"alpha": [1, 2, 3], "then": [1, 2, np.nan]}, "is not finite numbers"),
+        ({"alpha": 1, "then": "x"}, "is not finite numbers"),
+        ({"alpha": 1, "then": None}, "is not finite numbers"),
     ],
 )
 def test_an_elu_layer_says_what_its_alpha_is(arguments, alpha):
+    then = arguments.pop("then", arguments)
     layer = el.ELULayer(3, **arguments)
+    if then is not arguments:
+        layer.alpha = then
     assert repr(layer) == f"<ELULayer: Exponential linear unit with 3 channels, alpha {alpha}>"
 
 

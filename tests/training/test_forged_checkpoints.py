@@ -92,11 +92,11 @@ FORGERIES = {
     "NaN in the best": (spoil("best.1.weights"), "best.1.weights must be finite"),
     "variance": (
         lambda a, c: a["network.2.variance"].__setitem__(0, -1),
-        "variance of BatchNormalizationLayer must be at least 0",
+        "variance of layers[2] (BatchNormalizationLayer) must be at least 0",
     ),
     "variance of the best": (
         lambda a, c: a["best.2.variance"].__setitem__(0, -1),
-        "variance of BatchNormalizationLayer must be at least 0",
+        "variance of layers[2] (BatchNormalizationLayer) must be at least 0",
     ),
     "another shape": (array("network.1.weights", np.zeros(3, "f")), "weights of layers[1]"),
     "another shape in the best": (

@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -262,3 +263,19 @@ def first_interrupt() -> Iterator[Callable[[], bool]]:
     finally:
         if signal.getsignal(signal.SIGINT) is take:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def check_only_copy(core: ModuleType) -> None:
+    """Raise an ImportError where another copy of the package has loaded its extension already.
+
+    A process has one such extension: pybind11 gives it to a second copy of the package, too.
+    """
+    spec = core.__spec__
+    if spec is None or spec.origin is None or core.__file__ is None:
+        return
+    if not os.path.samefile(core.__file__, spec.origin):
+        del sys.modules[core.__name__]  # so that the other copy can be imported again
+        raise ImportError(
+            f"elulayer of {os.path.dirname(spec.origin)} must be imported in another process: this "
+            f"one has loaded the compiled extension of another copy, {core.__file__}"
+        )

@@ -7,7 +7,7 @@ import re
 import select
 from typing import Any
 
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """What is not text, and may be a command to a terminal: from a file, anybody's."""
 
 
@@ -15,8 +15,8 @@ def write(text: str, stream: Any) -> None:
     """Write text to a stream such as ``sys.stdout``, and flush it.
 
     Nothing happens where there is no stream (None, as under pythonw) or it is closed. Characters
-    that its encoding does not have are escaped, and so are control characters other than those of
-    lines.
+    that its encoding does not have are escaped, and so are control characters other than the end
+    of a line and the tabulator.
 
     Parameters
     ----------

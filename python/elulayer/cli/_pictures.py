@@ -33,7 +33,8 @@ def classify_pictures(args: argparse.Namespace, network: Network) -> int:
             )
     images = np.stack([_taken(path, network, args.photo) for path in args.pictures])
     labels = classified(network, args.network, images)
-    probabilities = network.predict(images)
+    with np.errstate(over="ignore", invalid="ignore"):
+        probabilities = network.predict(images)
     names = np.asarray(network.classes)
     for path, image, row in zip(args.pictures, images, probabilities, strict=True):
         best = np.argsort(-row, kind="stable")[:_SHOWN]

@@ -93,8 +93,6 @@ class BatchNormalizationLayer(Layer):
         self.mean, self.variance = np.asarray(mean, np.float32), np.asarray(variance, np.float32)
         shape = (channels,)
         check_shapes(self, scale=shape, offset=shape, mean=shape, variance=shape)
-        if (self.variance < 0).any():
-            raise ValueError("variance of BatchNormalizationLayer must be at least 0")
 
     def predict(self, X: FloatArray) -> FloatArray:
         """Normalize with the statistics of the training set.

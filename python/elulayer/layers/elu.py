@@ -107,10 +107,12 @@ class ELULayer(Layer):
         values = np.asarray(self.alpha)
         if self._will_be_drawn:
             alpha = "is drawn when training begins"
-        elif values.size and values.min() < values.max():
-            alpha = f"from {values.min():.4g} to {values.max():.4g}"
+        elif values.dtype.kind not in "fiu" or not values.size or not np.isfinite(values).all():
+            alpha = "is not finite numbers"
+        elif values.min() == values.max():
+            alpha = f"{values.max():.4g}"
         else:
-            alpha = ", ".join(f"{value:.4g}" for value in np.unique(values))
+            alpha = f"from {values.min():.4g} to {values.max():.4g}"
         return f"{super().__repr__()[:-1]}, alpha {alpha}>"
 
     @property

@@ -18,8 +18,8 @@ from .tensors import read_tensors, write_tensors
 
 KIND = "elulayer network 1"
 
-_LARGEST = 2**28
-"""Numbers, 1 GiB of them, that a layer may make of an image: a forged padding could ask for any."""
+_LARGEST = 2**30
+"""Numbers, 4 GiB of them, that a layer may need for an image: a forged padding could ask for any."""
 
 _BUILT_IN: dict[str, type[Layer]] = {
     name: getattr(builtin, name) for name in builtin.__all__ if name != "Layer"
@@ -51,11 +51,13 @@ def save_network(network: Network, path: str | os.PathLike[str]) -> None:
     TypeError
         If an argument of a layer or a label of the classes is of a type that the file cannot hold.
     ValueError
-        If two different layer classes of your own have one name.
+        If two different layer classes of your own have one name, or a value is NaN or infinite.
     """
     require_values(network)
+    found = values(network.layers)
+    check_finite(network.layers, found)
     content = {"layers": describe_layers(network.layers), "classes": pack_labels(network.classes)}
-    write_tensors(path, KIND, values(network.layers), content, repr(network))
+    write_tensors(path, KIND, found, content, repr(network))
 
 
 def load_network(
@@ -100,9 +102,10 @@ def load_network(
         network = Network(layers, unpack_labels(content["classes"]))
         _give_values(network.layers, tensors)
         with np.errstate(all="ignore"):  # of what the values lead to, they are not told here
-            network.initialize(0, largest=_LARGEST)
+            network._initialize(np.random.default_rng(0), _LARGEST)
             set_values(network.layers, tensors)
             network.initialize(0)
+            set_values(network.layers, tensors)  # a layer of one's own may have drawn them anew
         if network.classes is not None and len(network.classes) != network.num_classes:
             raise ValueError(
                 f"it must hold {network.num_classes} classes, one for each output, not "
@@ -264,14 +267,12 @@ def _give_values(layers: Sequence[Layer], tensors: Mapping[str, AnyArray]) -> No
 
     So none are drawn, of a size that a forged file may only claim.
     """
+    check_finite(layers, tensors)
     for index, layer in enumerate(layers):
         for name in (*layer.learnables, *layer.state):
             value, old = tensors.get(f"{index}.{name}"), getattr(layer, name, None)
             if value is None:
                 raise ValueError(f"it must hold {name} of {label(index, layer)}")
-            is_known = name in layer.learnables or _is_built_in(type(layer))
-            if is_known and value.dtype.kind == "f" and not np.isfinite(value).all():
-                raise ValueError(f"{name} of {label(index, layer)} must be finite")
             if old is None:
                 setattr(layer, name, value.copy())
             elif np.shape(old) != value.shape:
@@ -279,6 +280,16 @@ def _give_values(layers: Sequence[Layer], tensors: Mapping[str, AnyArray]) -> No
                     f"{name} of {label(index, layer)} must have shape {np.shape(old)}, not "
                     f"{value.shape}"
                 )
+
+
+def check_finite(layers: Sequence[Layer], tensors: Mapping[str, AnyArray]) -> None:
+    """Check the values that layers compute with; states of one's own layers may be infinite."""
+    for index, layer in enumerate(layers):
+        names = (*layer.learnables, *(layer.state if _is_built_in(type(layer)) else ()))
+        for name in names:
+            value = tensors.get(f"{index}.{name}")
+            if value is not None and value.dtype.kind == "f" and not np.isfinite(value).all():
+                raise ValueError(f"{name} of {label(index, layer)} must be finite")
 
 
 def set_values(layers: Sequence[Layer], tensors: Mapping[str, AnyArray]) -> None:
@@ -304,6 +315,9 @@ def check_values(layers: Sequence[Layer], tensors: Mapping[str, AnyArray]) -> No
                     f"{name} of {label(index, layer)} must have shape {old.shape} and dtype "
                     f"{old.dtype}, not {new.shape} and {new.dtype}"
                 )
+        is_normalization = isinstance(layer, builtin.BatchNormalizationLayer)
+        if is_normalization and (tensors[f"{index}.variance"] < 0).any():
+            raise ValueError(f"variance of {label(index, layer)} must be at least 0")
 
 
 def pack_labels(classes: AnyArray | None) -> dict[str, Any] | None:

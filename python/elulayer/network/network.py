@@ -12,7 +12,14 @@ from .._support.checks import as_array, batch_shape, integer
 from .._support.process import cached_memory, one_blas_thread
 from .._support.tables import by, table
 from .._support.typing import AnyArray, FloatArray
-from ..layers import ClassificationLayer, ImageInputLayer, Layer
+from ..layers import (
+    AveragePooling2DLayer,
+    ClassificationLayer,
+    Convolution2DLayer,
+    ImageInputLayer,
+    Layer,
+    MaxPooling2DLayer,
+)
 from ..layers.contract import (
     check_definition,
     check_forward,
@@ -97,20 +104,18 @@ class Network:
         self.output_layer: ClassificationLayer = self.layers[-1]
         self._shapes: list[tuple[int, ...] | None] = [None] * len(self.layers)
 
-    def initialize(
-        self, rng: int | np.random.Generator | None = None, *, largest: int | None = None
-    ) -> None:
+    def initialize(self, rng: int | np.random.Generator | None = None) -> None:
         """Give values to the learnables that have none, and find the shapes of the outputs.
 
         Parameters
         ----------
         rng : None, int or numpy.random.Generator
             Source, or seed, of the values.
-        largest : int, optional
-            How many numbers a layer with padding may make of one image; more are a ValueError
-            before they are made.
         """
-        generator = np.random.default_rng(rng)
+        self._initialize(np.random.default_rng(rng), None)
+
+    def _initialize(self, generator: np.random.Generator, largest: int | None) -> None:
+        """Do it; no layer may need more than `largest` numbers for one image."""
         X: FloatArray = np.zeros((1, *self.input_layer.input_shape), dtype=np.float32)
         for index, layer in enumerate(self.layers):
             with named(index, layer):
@@ -348,17 +353,22 @@ class Network:
         return "\n".join([f"Network of {len(self.layers)} layers", *lines])
 
 
-def _check_size(index: int, layer: Any, shape: tuple[int, ...], largest: int) -> None:
-    """Check that a layer's padding makes no more numbers of an image than may be."""
-    padding = getattr(layer, "padding", 0)
-    if len(shape) != 4 or not isinstance(padding, int):
+def _check_size(index: int, layer: Layer, shape: tuple[int, ...], largest: int) -> None:
+    """Check that a convolution or a pooling does not need more numbers for an image than may be."""
+    layers = (Convolution2DLayer, MaxPooling2DLayer, AveragePooling2DLayer)
+    if not isinstance(layer, layers) or len(shape) != 4:
         return
-    channels = max(shape[1], getattr(layer, "num_filters", 0))
-    size = channels * (shape[2] + 2 * padding) * (shape[3] + 2 * padding)
+    height, width = (size + 2 * layer.padding for size in shape[2:])
+    size = shape[1] * height * width
+    if isinstance(layer, Convolution2DLayer):
+        rows, columns = layer.filter_size
+        positions = max((height - rows) // layer.stride + 1, 0)
+        positions *= max((width - columns) // layer.stride + 1, 0)
+        size = max(size, positions * max(shape[1] * rows * columns + 1, layer.num_filters))
     if size > largest:
         raise ValueError(
-            f"{label(index, layer)} must make at most {largest} numbers of an image, not {size}: "
-            f"its padding is {padding}"
+            f"{label(index, layer)} must need at most {largest} numbers for an image, not {size}: "
+            f"its padding is {layer.padding}, its input has shape {batch_shape(shape[1:])}"
         )
 
 

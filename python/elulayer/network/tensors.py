@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from io import BufferedReader
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from .._core import __version__
 from .._support.paths import open_file, user_path
 from .._support.typing import AnyArray
 from .._support.whole_files import write_whole
+
+_LONGEST_HEADER = 100_000_000  # safetensors' own
 
 
 def write_tensors(
@@ -118,14 +121,14 @@ def read_tensors(
     load = _safetensors("safetensors.numpy").load
     path = user_path(path)
     # Not by safetensors, which maps a file: to cut it short meanwhile would end this process.
-    with open_file(path) as file:
-        data = file.read()
     try:
-        tensors: dict[str, AnyArray] = load(data)
-        end = 8 + int.from_bytes(data[:8], "little")
-        metadata = json.loads(data[8:end]).get("__metadata__", {})
-    except MemoryError:
+        with open_file(path) as file:
+            metadata = _read_metadata(file)
+            tensors: dict[str, AnyArray] = load(file.read())
+    except OSError:
         raise
+    except MemoryError as error:
+        raise MemoryError(f"{path} does not fit into memory") from error
     except Exception as error:
         # safetensors raises its own error, a TypeError for unknown dtypes, a KeyError, ...
         raise ValueError(f"{path} is damaged or not a safetensors file: {error}") from error
@@ -143,6 +146,21 @@ def read_tensors(
     if not isinstance(content, dict):
         raise ValueError(f"{path} is damaged: its content is no JSON object")
     return tensors, content
+
+
+def _read_metadata(file: BufferedReader) -> dict[str, str]:
+    """Read a file's header, and go back to its beginning if it is as long as the header says."""
+    size = os.fstat(file.fileno()).st_size
+    length = int.from_bytes(file.read(8), "little")
+    if length > min(size - 8, _LONGEST_HEADER):
+        raise ValueError("its header is not whole")
+    header = json.loads(file.read(length))
+    metadata: dict[str, str] = header.pop("__metadata__", None) or {}
+    end = max((place["data_offsets"][1] for place in header.values()), default=0)
+    if size != 8 + length + end:
+        raise ValueError(f"it has {size} bytes, and its header tells of {8 + length + end}")
+    file.seek(0)
+    return metadata
 
 
 def _digest(text: str, arrays: Mapping[str, AnyArray]) -> str:

@@ -13,7 +13,7 @@ from .._support.checks import integer, number
 from .._support.typing import AnyArray, FloatArray
 from ..layers import Layer
 from ..network import Network
-from ..network.files import set_values, values
+from ..network.files import check_values, set_values, values
 from ..network.record import RecordBuilder
 from .options import TrainingOptions
 from .solver import SOLVERS, Solver
@@ -127,12 +127,12 @@ class Run:
             is_value = name.startswith(("network.", "solver.", "best."))
             if is_value and array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise ValueError(f"{name} must be finite")
-        self.best = part("best.")
-        for its_values in filter(None, (self.best, part("network."))):
-            set_values(self.network.layers, its_values)
-            self.network.initialize(0)  # checks the values
+        set_values(self.network.layers, part("network."))
         self.solver.arrays = _of_learnables(part("solver."), self.network)
         self.record.extend(_checked_columns(part("record.")))
+        self.best = part("best.")
+        if self.best:
+            check_values(self.network.layers, self.best)
         if self.order is not None:
             order = arrays["order"]
             if order.dtype.kind != "i" or not np.array_equal(np.sort(order), np.sort(self.order)):
