@@ -86,7 +86,7 @@ BAD_ALPHA = {
     "int": (
         np.arange(3),
         TypeError,
-        "alpha must be Python numbers or have dtype float32, .*, not int64",
+        "alpha must be Python numbers or .*, not int64; alpha.astype('float32')",
     ),
     "byte order": (A.astype(">f4"), TypeError, "alpha.astype(alpha.dtype.newbyteorder('='))"),
     "too large": (1e39, ValueError, "alpha must be in the range of float32, not 1e+39"),

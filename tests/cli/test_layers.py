@@ -96,7 +96,7 @@ def test_a_layer_of_ones_own_is_trained(capsys, tmp_path):
     lines = main(capsys, *QUICK, "--layer", own, "--args", '{"scale": 0.5}', "--save", saved)
     assert lines[-1].startswith("Test accuracy: ")
     shown = "\n".join(main(capsys, "show", saved, "--layer", own))
-    assert "layers[3] (Scaled)" in shown
+    assert "\n3  Scaled " in shown
     lines = main(capsys, *QUICK, "--layer", "ReLULayer")
     assert lines[-1].startswith("Test accuracy: ")
     message = error(capsys, *QUICK, "--layer", "PReLULayer")

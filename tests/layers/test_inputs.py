@@ -131,3 +131,54 @@ def test_units_take_gradients_of_one_dtype_with_the_input(layer):
     X = np.ones((2, 3), np.float32)
     with pytest.raises(TypeError, match="dLdZ must have the dtype of X, float32, not float64"):
         layer.backward(X, X, [[1.0] * 3] * 2, None)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda name: el.ELULayer(4, name),
+        lambda name: el.PReLULayer(4, name),
+        lambda name: el.LeakyReLULayer(0.1, name),
+        lambda name: el.ReLULayer(name),
+        lambda name: el.SoftmaxLayer(name),
+        lambda name: el.ClassificationLayer(name),
+        lambda name: el.MaxPooling2DLayer(2, name=name),
+        lambda name: el.AveragePooling2DLayer(2, name=name),
+        lambda name: el.FullyConnectedLayer(3, name=name),
+        lambda name: el.Convolution2DLayer(3, 4, name=name),
+        lambda name: el.ImageInputLayer((1, 8, 8), name=name),
+        lambda name: el.BatchNormalizationLayer(name=name),
+    ],
+)
+@pytest.mark.parametrize("name", [0.5, None, ["a"]])
+def test_a_name_is_a_str(make, name):
+    """ELULayer(4, 0.5) is no alpha."""
+    with pytest.raises(TypeError, match="name must be a str, not "):
+        make(name)
+    assert make("first").name == "first"
+
+
+def test_a_number_of_channels_is_no_epsilon():
+    with pytest.raises(ValueError, match=r"epsilon must be .* less than 1, not 20"):
+        el.BatchNormalizationLayer(20)
+
+
+def test_images_of_the_caller_are_not_written_to():
+    """Without a normalization the first layer's output is the input itself."""
+
+    class InPlace(el.Layer):
+        def predict(self, X):
+            X *= 2
+            return X
+
+        def backward(self, X, Z, dLdZ, memory):
+            return dLdZ
+
+    layers = [
+        el.ImageInputLayer((1, 4, 4), normalization="none"), InPlace(), el.FullyConnectedLayer(2),
+        el.SoftmaxLayer(), el.ClassificationLayer(),
+    ]  # fmt: skip
+    X = np.ones((2, 1, 4, 4), np.float32)
+    with pytest.raises(ValueError, match=r"layers\[1\] \(InPlace\): .*read-only"):
+        el.Network(layers).initialize(0)
+    assert X.flags.writeable and el.ImageInputLayer((1, 4, 4)).predict(X).flags.writeable

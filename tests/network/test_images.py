@@ -35,6 +35,14 @@ def test_axes_in_another_order(axes, shape, cure):
         el.train_network(X, np.arange(5) % 3, layers, options())
 
 
+def test_images_as_matlab_has_them():
+    """Height, width, channels in both places."""
+    layers = [el.ImageInputLayer([28, 28, 1]), *small_layers()[1:]]
+    message = r"takes channels, height and width, \(1, 28, 28\), and .* X.transpose\(3, 2, 0, 1\)$"
+    with pytest.raises(ValueError, match=message):
+        el.train_network(np.zeros((28, 28, 1, 5)), np.arange(5) % 3, layers, options())
+
+
 def test_pictures_of_one_image():
     pytest.importorskip("matplotlib", reason="pictures need matplotlib")
     X, Y = blobs()

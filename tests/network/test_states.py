@@ -64,10 +64,14 @@ def test_what_does_not_fit_changes_nothing(network):
         ({**state, "other": 1}, "it has beside them other"),
         ({**state, last: np.ones(99)}, rf"state\['{last}'\] must hold floats of shape"),
         ({**state, last: state[last].astype(int)}, "must hold floats of shape .* not int64"),
+        ({**state, last: np.full_like(state[last], np.nan)}, rf"'{last}'\] must be finite as"),
+        ({**state, last: np.full(state[last].shape, 1e300)}, "must be finite as float32"),
     ):
         changed = {key: value + (value is state[first]) for key, value in wrong.items()}
         with pytest.raises(ValueError, match=message):
             network.load_state_dict(changed)
+    with pytest.raises(TypeError, match=r"state must be a mapping, .*, not int"):
+        network.load_state_dict(3)
     for key, value in network.state_dict().items():
         np.testing.assert_array_equal(value, before[key])
 

@@ -95,7 +95,7 @@ def test_a_subinterpreter_is_refused_and_the_main_one_goes_on(before, kind, modu
 @pytest.mark.parametrize("module", [_core, _cuda], ids=lambda module: module.__name__)
 @pytest.mark.parametrize("before", ["", USE], ids=["alone", "beside the main one"])
 def test_the_extension_itself_says_why(before, module):
-    """Before CPython 3.12 nothing else refuses it where the GIL is shared; NumPy is not asked."""
+    """Where the GIL is shared nothing else refuses it; NumPy is not asked."""
     load = f"""
 import importlib.util
 spec = importlib.util.spec_from_file_location({module.__name__!r}, {module.__file__!r})

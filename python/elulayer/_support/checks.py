@@ -27,6 +27,13 @@ def as_array(what: str, value: Any) -> AnyArray:
         raise kind(f"{what} must be an array, not {kind_of(value)}: {error}") from error
 
 
+def text(what: str, value: Any) -> str:
+    """Return `value` if it is a str, or raise an error that says that `what` must be one."""
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be a str, not {value!r}")
+    return value
+
+
 def integer(what: str, value: Any, least: int = 1) -> int:
     """Return `value` as an int, or raise an error that says that `what` must be one."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):

@@ -109,7 +109,8 @@ def prepare(
     if a.dtype != wanted:
         if not widens(a.dtype, wanted):
             of_x = "the dtype of" if wanted == x.dtype else f"for {x.dtype} in"
-            cure = f"; alpha.astype({wanted!r}) rounds it" if a.dtype == "float64" else ""
+            cures = {"float64": f"; alpha.astype({wanted!r}) rounds it"}
+            cure = cures.get(a.dtype, f"; alpha.astype({wanted!r})" if "int" in a.dtype else "")
             raise TypeError(
                 f"alpha must be Python numbers or have dtype {wanted}, {of_x} {name}, not "
                 f"{a.dtype}{cure}"

@@ -38,7 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("network", type=path, metavar="NETWORK.safetensors", help="a saved network")
     parser.add_argument(
-        "pictures", nargs="*", type=path, metavar="IMAGE", help="image files, in place of --data"
+        "pictures",
+        nargs="*",
+        default=[],
+        type=path,
+        metavar="IMAGE",
+        help="image files, in place of --data",
     )
     add_data_arguments(parser)
     parser.add_argument(

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _core
-from .._support.checks import number
+from .._support.checks import number, text
 from .._support.typing import FloatArray
 from .base import Layer
 from .batches import as_batches
@@ -40,7 +40,7 @@ class BatchNormalizationLayer(Layer):
     Parameters
     ----------
     epsilon : float
-        Added to the variance; positive.
+        Added to the variance; positive, and less than 1.
     mean_decay, variance_decay : float
         Weight of a mini-batch's statistics in the moving averages, from 0 to 1.
     name : str
@@ -56,7 +56,7 @@ class BatchNormalizationLayer(Layer):
     Raises
     ------
     TypeError, ValueError
-        If `epsilon` is not a positive number.
+        If `epsilon` is not a positive number below 1, or `name` is no str.
     """
 
     learnables: ClassVar[tuple[str, ...]] = ("scale", "offset")
@@ -76,10 +76,10 @@ class BatchNormalizationLayer(Layer):
         variance_decay: float = 0.1,
         name: str = "",
     ) -> None:
-        self.name = name
+        self.name = text("name", name)
         self.mean_decay = number("mean_decay", mean_decay, most=1.0)
         self.variance_decay = number("variance_decay", variance_decay, most=1.0)
-        self.epsilon = number("epsilon", epsilon, least=float(np.finfo(np.float32).tiny))
+        self.epsilon = number("epsilon", epsilon, float(np.finfo(np.float32).tiny), below=1.0)
         self.description = "Batch normalization"
 
     def initialize(self, input_shape: tuple[int, ...], rng: np.random.Generator) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .._support.checks import text
 from .._support.typing import FloatArray
 from .base import Layer
 from .inputs import floats
@@ -27,7 +28,7 @@ class ClassificationLayer(Layer):
     description = "Cross-entropy over classes"
 
     def __init__(self, name: str = "") -> None:
-        self.name = name
+        self.name = text("name", name)
 
     def predict(self, X: FloatArray) -> FloatArray:
         """Return `X`, probabilities of shape (N, K)."""

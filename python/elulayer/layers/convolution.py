@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from .._support.checks import batch_shape, integer, size_pair
+from .._support.checks import batch_shape, integer, size_pair, text
 from .._support.parallel import in_parallel
 from .._support.typing import FloatArray
 from .base import Layer
@@ -74,7 +74,7 @@ class Convolution2DLayer(Layer):
         self.stride = integer("stride", stride)
         self.padding = integer("padding", padding, least=0)
         self.weights_initializer = initializer(weights_initializer)
-        self.name = name
+        self.name = text("name", name)
         self.description = (
             f"{num_filters} {height}x{width} convolutions, stride {stride}, padding {padding}"
         )

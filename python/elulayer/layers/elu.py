@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .._support.checks import as_array, choice, integer
+from .._support.checks import as_array, choice, integer, text
 from .._support.typing import FloatArray
 from ..arrays import elu, elu_backward, elu_with_memory
 from .base import Layer
@@ -73,7 +73,7 @@ class ELULayer(Layer):
         in_place: bool = False,
         rng: int | np.random.Generator | None = None,
     ) -> None:
-        self.name = name
+        self.name = text("name", name)
         self.num_channels = integer("num_channels", num_channels)
         self.description = f"Exponential linear unit with {num_channels} channels"
         self.shared = _boolean("shared", shared)

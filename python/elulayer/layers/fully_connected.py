@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._support.checks import integer
+from .._support.checks import integer, text
 from .._support.parallel import in_parallel
 from .._support.typing import FloatArray
 from .base import Layer
@@ -53,7 +53,7 @@ class FullyConnectedLayer(Layer):
     def __init__(
         self, num_outputs: int, *, weights_initializer: str = "narrow-normal", name: str = ""
     ) -> None:
-        self.name = name
+        self.name = text("name", name)
         self.num_outputs = integer("num_outputs", num_outputs)
         self.weights_initializer = initializer(weights_initializer)
         self.description = f"{num_outputs} fully connected outputs"

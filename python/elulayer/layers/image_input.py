@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._support.checks import choice, integer
+from .._support.checks import choice, integer, text
 from .._support.typing import FloatArray
 from .base import Layer
 from .batches import as_batches
@@ -46,8 +46,8 @@ class ImageInputLayer(Layer):
         given: object = input_shape
         if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != 3:
             raise ValueError(f"input_shape must be (channels, height, width), not {given!r}")
-        shape = tuple(integer("input_shape", n) for n in given)
-        self.name = name
+        shape = tuple(integer("a number of input_shape", n) for n in given)
+        self.name = text("name", name)
         self.input_shape = shape
         self.normalization = choice("normalization", normalization, ("zerocenter", "none"))
         # Without a normalization Z is X itself.
@@ -68,7 +68,9 @@ class ImageInputLayer(Layer):
         """Subtract the mean image from `X`, an array of shape (N, C, H, W)."""
         X = floats("X", X)
         if self.normalization == "none":
-            return X
+            Z = X.view()
+            Z.flags.writeable = False  # it is the caller's, whatever the layers above do
+            return Z
         return X - self.mean.astype(X.dtype, copy=False)
 
     def backward(self, X: FloatArray, Z: FloatArray, dLdZ: FloatArray, memory: Any) -> FloatArray:

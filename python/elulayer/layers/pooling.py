@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .._support.checks import integer, size_pair
+from .._support.checks import integer, size_pair, text
 from .._support.typing import FloatArray
 from .base import Layer
 from .inputs import floats
@@ -47,7 +47,7 @@ class _Pooling2DLayer(Layer):
         if not isinstance(given, bool):
             raise TypeError(f"ceil_mode must be True or False, not {ceil_mode!r}")
         self.ceil_mode = ceil_mode
-        self.name = name
+        self.name = text("name", name)
         self.description = (
             f"{height}x{width} {self._what} pooling, stride {stride}, padding {padding}"
             + ", ceil mode" * ceil_mode

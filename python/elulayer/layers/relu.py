@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from .._support.checks import as_array, integer, number
+from .._support.checks import as_array, integer, number, text
 from .._support.typing import FloatArray
 from .base import Layer
 from .inputs import floats
@@ -28,7 +28,7 @@ class ReLULayer(Layer):
     description = "ReLU"
 
     def __init__(self, name: str = "") -> None:
-        self.name = name
+        self.name = text("name", name)
 
     def predict(self, X: FloatArray) -> FloatArray:
         """Apply the unit to `X`, an array of any shape; NaN gives NaN."""
@@ -64,7 +64,7 @@ class LeakyReLULayer(Layer):
 
     def __init__(self, scale: float = 0.01, name: str = "") -> None:
         self.scale = number("scale", scale)
-        self.name = name
+        self.name = text("name", name)
         self.description = f"Leaky ReLU with scale {self.scale:g}"
 
     def predict(self, X: FloatArray) -> FloatArray:
@@ -111,7 +111,7 @@ class PReLULayer(Layer):
 
     def __init__(self, num_channels: int, name: str = "", *, slope: npt.ArrayLike = 0.25) -> None:
         self.num_channels = integer("num_channels", num_channels)
-        self.name = name
+        self.name = text("name", name)
         self.description = f"PReLU with {num_channels} channels"
         given = as_array("slope", slope)
         if given.dtype.kind not in "fiu" or not np.isfinite(given).all():

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .._support.checks import text
 from .._support.typing import FloatArray
 from .base import Layer
 from .inputs import floats
@@ -26,7 +27,7 @@ class SoftmaxLayer(Layer):
     description = "Softmax"
 
     def __init__(self, name: str = "") -> None:
-        self.name = name
+        self.name = text("name", name)
 
     def predict(self, X: FloatArray) -> FloatArray:
         """Turn scores of shape (N, K) into probabilities."""

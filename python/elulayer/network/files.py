@@ -19,7 +19,7 @@ from .tensors import read_tensors, write_tensors
 KIND = "elulayer network 1"
 
 _LARGEST = 2**30
-"""Numbers, 4 GiB of them, that a layer may need for an image: a forged padding could ask for any."""
+"""Numbers, 4 GiB of them, that a layer may need for an image: a forged file could ask for any."""
 
 _BUILT_IN: dict[str, type[Layer]] = {
     name: getattr(builtin, name) for name in builtin.__all__ if name != "Layer"

@@ -80,6 +80,12 @@ def _cure(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
         return "; channels come first: X.transpose(0, 3, 1, 2)"
     if given[:3] == (height, width, channels):
         return "; images and channels come first: X.transpose(3, 2, 0, 1)"
+    if given[:3] == wanted and height > 3 >= width:
+        right = (width, channels, height)
+        return (
+            f"; ImageInputLayer takes channels, height and width, {right}, and X images and "
+            "channels first, X.transpose(3, 2, 0, 1)"
+        )
     if given[1:] == (width, channels, height):
         return f"; ImageInputLayer takes channels, height and width: {given[1:]}"
     return ""

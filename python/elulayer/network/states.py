@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._support.checks import as_array
+from .._support.checks import as_array, kind_of
 from .._support.typing import AnyArray
 from ..layers import (
     BatchNormalizationLayer,
@@ -47,6 +47,8 @@ def state_dict(layers: Sequence[Layer]) -> dict[str, AnyArray]:
 
 def load_state_dict(layers: Sequence[Layer], state: Mapping[str, Any]) -> None:
     """Give layers values; see `Network.load_state_dict`."""
+    if not isinstance(state, Mapping):
+        raise TypeError(f"state must be a mapping, as state_dict returns, not {kind_of(state)}")
     places = _places(layers)
     given = {key for key in state if key.rpartition(".")[2] != _COUNT}
     if given != places.keys():
@@ -68,7 +70,12 @@ def load_state_dict(layers: Sequence[Layer], state: Mapping[str, Any]) -> None:
                 f"state[{key!r}] must hold floats of shape {old.shape}, not {new.dtype} of shape "
                 f"{new.shape}"
             )
-        arrays[key] = new.astype(old.dtype)
+        with np.errstate(over="ignore"):
+            arrays[key] = new.astype(old.dtype)
+        if not np.isfinite(arrays[key]).all():
+            raise ValueError(f"state[{key!r}] must be finite as {old.dtype}")
+        if name == "variance" and (arrays[key] < 0).any():
+            raise ValueError(f"state[{key!r}] must be at least 0")
     for key, (layer, name) in places.items():
         setattr(layer, name, arrays[key])
 
