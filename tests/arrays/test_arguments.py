@@ -179,7 +179,7 @@ def test_axis_is_checked_where_alpha_is_a_scalar_too(alpha):
             el.elu(X, alpha, axis=axis)
     vector = X.ravel() - 11
     assert np.array_equal(el.elu(vector, alpha), el.elu(vector, alpha, axis=0))
-    with pytest.raises(ValueError, match=r"^axis must be from -1 to 0, not 2: x has 1 dimensions"):
+    with pytest.raises(ValueError, match=r"^axis must be from -1 to 0, not 2: x has 1 dimension$"):
         el.elu(vector, alpha, axis=2)
 
 

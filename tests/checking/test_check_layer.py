@@ -186,7 +186,10 @@ def test_output_of_backward():
             return memory["mask"]
 
     name = "output of backward"
-    assert "must return (dLdX, dLdalpha), 2 gradients" in only_failure(Alone(), name).message
+    assert (
+        "must return (dLdX, dLdalpha), a tuple of 2 gradients"
+        in only_failure(Alone(), name).message
+    )
     assert "dLdalpha of shape (4,), not (3, 4, 3, 3)" in only_failure(Unsummed(), name).message
     assert "backward raised TypeError" in only_failure(Raises(), name).message
 

@@ -242,7 +242,7 @@ def with_backward(result):
         (
             lambda g: g,
             ValueError,
-            r"\(dLdX, dLdalpha\), 2 gradients, not an array of shape \(7, 2, 4",
+            r"\(dLdX, dLdalpha\), a tuple of 2 gradients, not an array of shape \(7, 2, 4",
         ),
         (lambda g: (g, 1.0, 2.0), ValueError, "2 gradients, not a tuple of 3: .*float 2.0"),
         (lambda g: None, ValueError, "2 gradients, not None"),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._support.checks import kind_of
+from .._support.wording import counted
 from . import gpu
 from .host import Host
 from .place import Operand, Place, dtype_of_alpha, widens
@@ -196,7 +197,8 @@ def _check_axis(axis: Any, ndim: int, name: str, alpha: tuple[int, ...]) -> int:
         return 0
     if not -ndim <= number < ndim:
         raise ValueError(
-            f"axis must be from {-ndim} to {ndim - 1}, not {number}: {name} has {ndim} dimensions"
+            f"axis must be from {-ndim} to {ndim - 1}, not {number}: {name} has "
+            f"{counted(ndim, 'dimension')}"
         )
     return number % ndim
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from .._support.checks import number
 from .._support.typing import FloatArray
+from .._support.wording import counted
 from .base import Layer
 
 
@@ -131,7 +132,8 @@ def check_gradients(
     items = result if isinstance(result, tuple) else (result,)
     if len(items) != len(names):
         raise ValueError(
-            f"{who}, {len(names)} gradient{'s' * (len(names) > 1)}, not {_described(result)}"
+            f"{who}, {'a tuple of ' * (len(names) > 1)}{counted(len(names), 'gradient')}, not "
+            f"{_described(result)}"
         )
     gradients: list[FloatArray] = []
     for name, item in zip(names[1:], items[1:], strict=True):
@@ -143,7 +145,7 @@ def check_gradients(
     dLdX = items[0]
     if not layer.needs_input_gradient:
         return None, gradients
-    _check_floating(f"{who}, dLdX as", dLdX)
+    _check_floating(f"{who} as" if len(names) == 1 else f"{who}, dLdX as", dLdX)
     if dLdX.shape != X.shape:
         raise ValueError(f"{who} with dLdX of shape {X.shape}, not {dLdX.shape}")
     return dLdX.astype(np.float32, copy=False), gradients

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from .._support.checks import batch_shape, integer
-from .._support.tables import by, table
 from .._support.typing import AnyArray, FloatArray
+from .._support.wording import by, table
 from ..layers import ImageInputLayer, Layer
 from ..layers.contract import (
     check_definition,

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from .._support.checks import as_array, batch_shape, integer
 from .._support.process import cached_memory, one_blas_thread
-from .._support.tables import by, table
 from .._support.typing import AnyArray, FloatArray
+from .._support.wording import by, table
 from ..layers import (
     AveragePooling2DLayer,
     ClassificationLayer,

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._support.typing import AnyArray
+from .._support.wording import counted
 from .network import Network
 
 
@@ -49,7 +50,8 @@ class TrainingRecord:
         if not len(self.iteration):
             return f"TrainingRecord of no iteration, stopped by {self.stopped_by}"
         lines = [
-            f"TrainingRecord of {self.iteration[-1]} iterations in {self.epoch[-1]} epochs and "
+            f"TrainingRecord of {counted(self.iteration[-1], 'iteration')} in "
+            f"{counted(self.epoch[-1], 'epoch')} and "
             f"{self.time[-1]:.1f} s, stopped by {self.stopped_by}",
             f"  last mini-batch: loss {self.loss[-1]:.4f}, {self.accuracy[-1]:.2f} % right",
         ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from .._support.wording import counted
 from ..layers.contract import label
 from ..network import TrainingProgress
 from ._figure import TEXT_SIZE, new_figure, tidy
@@ -113,7 +114,7 @@ def plot_alphas(history: AlphaHistory) -> Figure:
         axes.axhline(0, color="0.5", linewidth=0.8, linestyle=":")
         axes.set_xlim(iterations[0], max(iterations[-1], iterations[0] + 1))
         count = alphas.shape[1]
-        title = f"{history.names[index]}: {count} channel{'s' * (count > 1)}"
+        title = f"{history.names[index]}: {counted(count, 'channel')}"
         tidy(axes, title, ylabel="alpha")
     panels[-1].set_xlabel("iteration", fontsize=TEXT_SIZE)
     return figure

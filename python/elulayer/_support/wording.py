@@ -1,4 +1,4 @@
-"""Tables of text."""
+"""Text for people: tables, shapes, counts."""
 
 from __future__ import annotations
 
@@ -29,3 +29,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[
 def by(shape: Sequence[int]) -> str:
     """Write a shape for people: 20x24x24."""
     return "x".join(map(str, shape)) or "scalar"
+
+
+def counted(count: int, thing: str) -> str:
+    """Write how many there are of a thing: 1 image, 2 images."""
+    return f"{count} {thing}{'s' * (count != 1)}"
