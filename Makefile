@@ -65,7 +65,8 @@ with_xla = ELULAYER_XLA_INCLUDE=$$($(BIN)/python -c "import jax; print(jax.ffi.i
 
 # What JAX, ONNX, PyTorch and pandas make of the package, with the extension for XLA.
 test-doors: $(VENV)/.installed-doors
-	$(call test_core,doors,$(with_xla),,tests/doors tests/network/test_labels.py)
+	$(call test_core,doors,$(with_xla),,tests/doors tests/network/test_labels.py tests/support/test_full_disks.py \
+	  tests/data/test_files_from_strangers.py::test_exported_networks)
 
 # Two MPIs do not fit into one environment.
 test-mpi: build/mpi/mpich/.installed build/mpi/openmpi/.installed
