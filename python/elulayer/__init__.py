@@ -10,8 +10,8 @@ from ._support.process import brief_spin, check_only_copy, empty_cache, limit_ca
 
 try:
     with brief_spin():
-        from . import _core
-        from ._core import __version__
+        from ._core import __version__  # first: where it is missing, its name is told
+        from . import _core  # isort: skip
     check_only_copy(_core)
 except ModuleNotFoundError as error:
     if error.name != f"{__name__}._core":

@@ -33,4 +33,4 @@ def by(shape: Sequence[int]) -> str:
 
 def counted(count: int, thing: str) -> str:
     """Write how many there are of a thing: 1 image, 2 images."""
-    return f"{count} {thing}{'s' * (count != 1)}"
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
