@@ -18,7 +18,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tarfile
 import venv
 from pathlib import Path
 
@@ -73,8 +72,7 @@ def check_same(first, second):
 
 def unpack(archive, folder, mtime=None):
     """Unpack a source distribution; return its one folder."""
-    with tarfile.open(archive) as files:
-        files.extractall(folder, filter="data")
+    shutil.unpack_archive(archive, folder)
     (source,) = folder.iterdir()
     for path in source.rglob("*") if mtime is not None else ():
         os.utime(path, (mtime, mtime))
