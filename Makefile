@@ -39,7 +39,7 @@ help:
 	@echo "make clean            remove $(VENV) and the build folders"
 	@echo "Variables: PYTHON=$(PYTHON)  VENV=$(VENV)  ARGS='arguments of elulayer train or pytest'"
 
-train: $(VENV)/.installed
+train: $(VENV)/.installed-train
 	$(BIN)/elulayer train $(ARGS)
 
 test: $(VENV)/.installed-test
@@ -162,15 +162,16 @@ $(BIN)/python:
 	$(call new_venv,$(VENV))
 
 $(VENV)/.installed: $(BIN)/python $(SOURCES)
-	$(BIN)/python -m pip install --quiet '.[train]'
+	$(BIN)/python -m pip install --quiet .
 	@touch $@
 
-$(VENV)/.installed-bench: $(BIN)/python $(SOURCES)
-	$(BIN)/python -m pip install --quiet '.[bench]'
+$(VENV)/.installed-bench: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet 'elulayer[bench]'
 	SKBUILD_BUILD_DIR=build/bench-python/objects SKBUILD_CMAKE_DEFINE="$(with_xla);ELULAYER_CUDA=OFF" \
 	  $(BIN)/python -m pip install --quiet --no-deps .
 	@touch $(VENV)/.installed $@
 
-$(VENV)/.installed-%: $(BIN)/python $(SOURCES)
-	$(BIN)/python -m pip install --quiet '.[$*]'
-	@touch $(VENV)/.installed $@
+# What an extra needs beside the package, which is there and is not built again.
+$(VENV)/.installed-%: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet 'elulayer[$*]'
+	@touch $@

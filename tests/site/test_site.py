@@ -112,6 +112,8 @@ def seen(desktop, address):
 def test_the_address_alone_leads_to_the_first_page(desktop, address):
     desktop.get(address)
     wait(lambda: desktop.current_url == f"{address}docs/index.html")
+    # The address changes before the page is read.
+    wait(lambda: desktop.execute_script("return document.readyState") == "complete")
     assert desktop.find_element("tag name", "h1").text.startswith("elulayer")
 
 
