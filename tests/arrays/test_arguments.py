@@ -25,7 +25,8 @@ BAD_X = {
     "int": (
         X.astype(int),
         TypeError,
-        "x must have dtype float32, float64, float16 or bfloat16, not int64",
+        "x must have dtype float32, float64, float16 or bfloat16, not int64: convert it to float32 "
+        "or float64 first",
     ),
     "bool": (X > 0, TypeError, "x must have dtype float32, .*, not bool"),
     "longdouble": (X.astype("g"), TypeError, "x must have dtype float32, .*, not .*1"),
@@ -75,7 +76,7 @@ BAD_ALPHA = {
     "too many axes": (
         np.ones((1, 1, 3, 1), "f"),
         ValueError,
-        "have shape (3,), .*, not shape (1, 1, 3, 1)",
+        "have shape (3,), .*, not shape (1, 1, 3, 1); alpha.reshape(3) has it",
     ),
     "float64": (
         A.astype("f8"),

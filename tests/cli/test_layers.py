@@ -107,6 +107,24 @@ def test_a_layer_of_ones_own_is_trained(capsys, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("return self.scale * X", "return self.scala * X", "layers[3] (Scaled): 'Scaled' object "),
+        ("return self.scale * dLdZ,", "return {}['a'],", "KeyError: 'a'"),
+        ("self.scale = scale\n", "self.scale = scale / 0\n", "Scaled() raises ZeroDivisionError:"),
+        ("import beside\n", "import beside\nx = 1 / 0\n", "own.py raises ZeroDivisionError:"),
+    ],
+)
+def test_an_error_in_a_layer_of_ones_own_names_its_line(old, new, said, own, capsys):
+    assert old in OWN
+    own.write_text(OWN.replace(old, new))
+    wrong = new.splitlines()[-1]
+    (line,) = (n for n, text in enumerate(own.read_text().splitlines(), 1) if wrong in text)
+    message = error(capsys, *QUICK, "--layer", f"{own}:Scaled")
+    assert said in message and message.endswith(f" (line {line} of own.py)")
+
+
 @pytest.fixture
 def checked(monkeypatch):
     """A stand-in for the checks: what they were asked, and a report that can fail."""
@@ -154,6 +172,10 @@ def test_check_tells_what_is_wrong_with_its_arguments(capsys, checked, own, tmp_
     assert (
         message(f"{missing}:A") == f"the file of the layer must be an existing one, not {missing}"
     )
+    stem = own.with_suffix("")
+    assert message(f"{stem}:Scaled").endswith(
+        f"must be an existing one, not {stem}; there is {own}"
+    )
     for given in (f"{own}:Other", str(own)):
         told = message(given)
         assert told.startswith("the layer must be FILE.py:CLASS, a class of layers, not ")
@@ -161,7 +183,9 @@ def test_check_tells_what_is_wrong_with_its_arguments(capsys, checked, own, tmp_
     wrong = message(f"{own}:Scaled", "--args", '{"factor": 3}')
     assert wrong.startswith("Scaled(factor=3) raises TypeError: ") and "'factor'" in wrong
     own.write_text("1 / 0")
-    assert message(f"{own}:Scaled").endswith("own.py raises ZeroDivisionError: division by zero")
+    assert message(f"{own}:Scaled").endswith(
+        "ZeroDivisionError: division by zero (line 1 of own.py)"
+    )
     own.write_text("def")
     assert "raises SyntaxError" in message(f"{own}:Scaled")
     assert checked.calls == []

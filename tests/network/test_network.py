@@ -32,7 +32,7 @@ def ready(*between, classes=None):
 
 
 def test_layers_are_checked():
-    with pytest.raises(TypeError, match=r"layers\[1\] must be a Layer, not 'relu' of type str"):
+    with pytest.raises(TypeError, match=r"layers\[1\] must be a Layer, not str 'relu'"):
         el.Network(small_layers("relu"))
     with pytest.raises(TypeError, match=r"layers\[1\] must be a Layer, not the class SoftmaxLayer"):
         el.Network(small_layers(el.SoftmaxLayer))
@@ -253,6 +253,7 @@ def with_backward(result):
         (lambda g: (g, None), TypeError, "dLdalpha as a floating-point array, not None"),
         (lambda g: (g > 0, 1.0), TypeError, r"dLdX as a .* not an array of .* dtype bool"),
         (lambda g: (g.tolist(), 1.0), TypeError, "dLdX as a floating-point array, not a list"),
+        (lambda g: (np.ma.masked_less(g, 0), 1.0), TypeError, "dLdX as .*, not a MaskedArray of"),
     ],
 )
 def test_what_backward_returns_is_checked(result, error, message):

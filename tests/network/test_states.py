@@ -61,6 +61,7 @@ def test_what_does_not_fit_changes_nothing(network):
     first, *_, last = (key for key in state if not key.endswith("tracked"))
     for wrong, message in (
         ({key: state[key] for key in state if key != first}, f"it lacks {first}"),
+        ({f"module.{key}": state[key] for key in state}, r"must have keys without 'module\."),
         ({**state, "other": 1}, "it has beside them other"),
         ({**state, last: np.ones(99)}, rf"state\['{last}'\] must hold floats of shape"),
         ({**state, last: state[last].astype(int)}, "must hold floats of shape .* not int64"),

@@ -450,9 +450,11 @@ def test_without_a_display(monkeypatch):
     def fail(**_):
         raise ImportError("Cannot load backend 'TkAgg' as 'headless' is currently running")
 
+    with pytest.warns(RuntimeWarning, match="shows nothing here.*writes the figure") as caught:
+        train(plots="training-progress")
+    assert caught[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        train(plots="training-progress")
         monkeypatch.setattr(pyplot, "figure", fail)
         figure = plots.TrainingProgressFigure()
         _, record = train(figure)

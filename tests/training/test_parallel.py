@@ -229,11 +229,14 @@ def test_resumes_on_another_number_of_ranks(monkeypatch, tmp_path, sizes):
 def test_the_first_rank_alone_draws(monkeypatch):
     X, Y = blobs()
     drawn = []
-    monkeypatch.setattr(
-        el.plots,
-        "TrainingProgressFigure",
-        lambda: lambda progress: drawn.append(trainer.mpi_ranks().rank),
-    )
+
+    class Figure:
+        is_shown = True
+
+        def __call__(self, progress):
+            drawn.append(trainer.mpi_ranks().rank)
+
+    monkeypatch.setattr(el.plots, "TrainingProgressFigure", Figure)
     on_ranks(monkeypatch, 3, X, Y, plots="training-progress", max_epochs=1)
     assert drawn == [0] * (1 + 5 + 1)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .typing import AnyArray
+from .wording import shown
 
 
 def kind_of(value: object) -> str:
@@ -30,14 +31,14 @@ def as_array(what: str, value: Any) -> AnyArray:
 def text(what: str, value: Any) -> str:
     """Return `value` if it is a str, or raise an error that says that `what` must be one."""
     if not isinstance(value, str):
-        raise TypeError(f"{what} must be a str, not {value!r}")
+        raise TypeError(f"{what} must be a str, not {shown(value)}")
     return value
 
 
 def integer(what: str, value: Any, least: int = 1) -> int:
     """Return `value` as an int, or raise an error that says that `what` must be one."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{what} must be an integer, not {value!r}")
+        raise TypeError(f"{what} must be an integer, not {shown(value)}")
     if value < least:
         raise ValueError(f"{what} must be at least {least}, not {value}")
     return int(value)
@@ -53,14 +54,14 @@ def number(
 ) -> float:
     """Return `value` as a float, or raise an error that says that `what` must be one in range."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{what} must be a number, not {value!r}")
+        raise TypeError(f"{what} must be a number, not {shown(value)}")
     if positive and not 0 < float(value) < math.inf:
-        raise ValueError(f"{what} must be greater than 0 and finite, not {value!r}")
+        raise ValueError(f"{what} must be greater than 0 and finite, not {shown(value)}")
     if not least <= float(value) < below:
         limit = "finite" if below == math.inf else f"less than {below:g}"
-        raise ValueError(f"{what} must be at least {least:g} and {limit}, not {value!r}")
+        raise ValueError(f"{what} must be at least {least:g} and {limit}, not {shown(value)}")
     if float(value) > most:
-        raise ValueError(f"{what} must be from {least:g} to {most:g}, not {value!r}")
+        raise ValueError(f"{what} must be from {least:g} to {most:g}, not {shown(value)}")
     return float(value)
 
 
@@ -68,7 +69,7 @@ def size_pair(what: str, value: Any) -> tuple[int, int]:
     """Return a height and a width, given as two integers or as one for both."""
     pair = value if isinstance(value, (tuple, list)) else (value, value)
     if len(pair) != 2:
-        raise ValueError(f"{what} must be an integer or (height, width), not {value!r}")
+        raise ValueError(f"{what} must be an integer or (height, width), not {shown(value)}")
     return integer(what, pair[0]), integer(what, pair[1])
 
 
@@ -82,5 +83,5 @@ def choice(what: str, value: Any, choices: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in choices:
         *most, last = map(repr, choices)
         listed = ", ".join(most) + " or " + last if most else last
-        raise ValueError(f"{what} must be {listed}, not {value!r}")
+        raise ValueError(f"{what} must be {listed}, not {shown(value)}")
     return value

@@ -126,10 +126,11 @@ def prepare(
     if a.layout.shape:
         channels = x.layout.shape[axis]
         if not _broadcasts(a.layout.shape, x.layout.shape, axis):
+            cure = f"; alpha.reshape({channels}) has it" * (a.layout.size == channels)
             raise ValueError(
                 f"alpha must be a scalar or have shape ({channels},), for the {channels} channels "
                 f"on axis {axis} of {name}, whose shape is {x.layout.shape}, not shape "
-                f"{a.layout.shape}"
+                f"{a.layout.shape}{cure}"
             )
         if a.layout.size == channels:
             rows = x.layout.rows[axis]

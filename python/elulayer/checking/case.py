@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._support.typing import AnyArray, FloatArray
+from .._support.wording import line_in
 from ..layers import Layer
 from ..layers.contract import label
 
@@ -170,7 +169,9 @@ def call(method: Callable[..., T], *arguments: Any) -> T:
         return method(*arguments)
     except Exception as error:
         text = f"{_name(method)} raised {type(error).__name__}: {error}"
-        raise Failure(text + _place(error, method)) from error
+        code = getattr(getattr(method, "__func__", method), "__code__", None)
+        where = "" if code is None else line_in(code.co_filename, error)
+        raise Failure(text + where) from error
 
 
 def arrays_in(value: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -219,12 +220,3 @@ def _equal(a: AnyArray, b: AnyArray) -> AnyArray:
 
 def _name(method: Any) -> str:
     return getattr(method, "__name__", type(method).__name__)
-
-
-def _place(error: Exception, method: Any) -> str:
-    """Say in which line of the method the error arose."""
-    code = getattr(getattr(method, "__func__", method), "__code__", None)
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        if code is not None and frame.f_code is code:
-            return f" (line {line} of {os.path.basename(code.co_filename)})"
-    return ""

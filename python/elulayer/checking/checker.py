@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from .._support.checks import integer
+from .._support.wording import described, shown
 from ..layers import Layer
 from . import behaviour, definition, derivatives, saving
 from .case import Case, Failure, Skip
@@ -20,6 +21,7 @@ _PREDICT = ("output of predict",)
 _FORWARD = ("output of forward",)
 _BACKWARD = ("output of backward",)
 _COUNT = "number of observations"
+_UNTIL = "until '{}' passes"
 
 
 def check_layer(
@@ -72,7 +74,7 @@ def check_layer(
             f"a layer is made by calling it, {given.__name__}(...)"
         )
     if not isinstance(given, Layer):
-        raise TypeError(f"layer must be a Layer, not {given!r} of type {type(given).__name__}")
+        raise TypeError(f"layer must be a Layer, not {described(given)}")
     shape = _shape(input_shape)
     size = integer("batch_size", batch_size, least=2)
     case = Case(given, shape, size, integer("seed", seed, least=0))
@@ -95,7 +97,7 @@ def _shape(input_shape: object) -> tuple[int, ...]:
     if not isinstance(input_shape, Sequence) or isinstance(input_shape, str) or not input_shape:
         raise TypeError(
             f"input_shape must be the input's shape without the batch axis, such as (20, 24, 24), "
-            f"not {input_shape!r}"
+            f"not {shown(input_shape)}"
         )
     return tuple(integer("input_shape", n) for n in input_shape)
 
@@ -112,9 +114,11 @@ def _gradient_checks(case: Case, results: dict[str, CheckResult]) -> list[Check]
 def _run(case: Case, check: Check, results: dict[str, CheckResult]) -> None:
     name, function, needed = check
     result = partial(CheckResult, name)
-    missing = next((other for other in needed if results[other].outcome != "passed"), None)
+    missing = next((results[other] for other in needed if results[other].outcome != "passed"), None)
     if missing is not None:
-        results[name] = result("skipped", f"it needs '{missing}' to pass first")
+        # A check that was skipped for another's sake says whose.
+        first = missing.message if missing.outcome == "skipped" else _UNTIL.format(missing.name)
+        results[name] = result("skipped", first)
         return
     try:
         results[name] = result("passed", function(case))

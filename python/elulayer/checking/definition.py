@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._support.wording import shown
 from ..layers import Layer
 from ..layers.contract import (
     check_definition,
@@ -41,7 +42,7 @@ def initialization(case: Case) -> str:
         if not isinstance(getattr(case.layer, name, None), np.ndarray):
             raise Failure(
                 f"{name!r}, which state names, must be an array after initialize, not "
-                f"{getattr(case.layer, name, None)!r}",
+                f"{shown(getattr(case.layer, name, None))}",
                 "give it a value in the constructor or in initialize; files hold it as an array.",
             )
     shapes = [f"{name} {getattr(case.layer, name).shape}" for name in case.layer.learnables]

@@ -66,16 +66,31 @@ class CheckReport:
     def _count(self, outcome: str) -> int:
         return sum(result.outcome == outcome for result in self.results)
 
+    def _skipped(self) -> dict[str, list[str]]:
+        """Return the names of the skipped checks by their messages, which many may share."""
+        found: dict[str, list[str]] = {}
+        for result in self.results:
+            if result.outcome == "skipped":
+                found.setdefault(result.message, []).append(result.name)
+        return found
+
     def __bool__(self) -> bool:
         return self.failed == 0
 
     def __str__(self) -> str:
         width = max((len(result.name) for result in self.results), default=0)
         lines = [self.title]
+        skipped = self._skipped()
         for result in self.results:
             mark = "FAILED" if result.outcome == "failed" else result.outcome
-            first = f"  {mark:<7}  {result.name:<{width}}  "
-            lines += _wrapped(first, _MARGIN, result.message)
+            first, text = f"  {mark:<7}  {result.name:<{width}}  ", result.message
+            if result.outcome == "skipped":
+                names = skipped.pop(result.message, [])
+                if not names:
+                    continue
+                if len(names) > 1:
+                    first, text = "  skipped  ", f"{', '.join(names)}: {result.message}"
+            lines += _wrapped(first, _MARGIN, text)
             if result.cause:
                 lines += _wrapped(_MARGIN, _MARGIN, f"Likely cause: {result.cause}")
         end = f"{self.passed} passed, {self.failed} failed"

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from .._core import __version__
 from .._support.streams import write
 from . import check, classify, export, plot, show, train
+from ._layers import line_in_layer_files
 from ._messages import of_options, tell
 from ._types import check_different
 
@@ -83,11 +84,17 @@ def _run(arguments: list[str]) -> int:
         TypeError,
         ValueError,
     ) as error:
-        tell(f"error: {of_options(str(error))}")
+        tell(f"error: {of_options(str(error))}{line_in_layer_files(error)}")
         return 1
     except KeyboardInterrupt:
         tell("interrupted")
         return 130
+    except Exception as error:
+        line = line_in_layer_files(error)
+        if not line:
+            raise
+        tell(f"error: {type(error).__name__}: {error}{line}")
+        return 1
 
 
 def _abandon_if_broken(stream: Any) -> None:

@@ -12,8 +12,12 @@ from typing import Any
 
 from .. import layers
 from .._support.paths import user_path
+from .._support.wording import line_in
 from ..layers import Layer
 from ._types import json_object
+
+_PREFIX = "elulayer_file_"
+"""Of the names of modules made of a user's files."""
 
 
 def add_layer_argument(parser: argparse.ArgumentParser) -> None:
@@ -122,8 +126,10 @@ def _is_layer(value: object) -> bool:
 
 def _run_file(path: Path, what: str) -> ModuleType:
     if not path.is_file():
-        raise ValueError(f"the file of {what} must be an existing one, not {path}")
-    name = f"elulayer_file_{path.stem}"
+        python = path.with_name(f"{path.name}.py")
+        hint = f"; there is {python}" if python.is_file() else ""
+        raise ValueError(f"the file of {what} must be an existing one, not {path}{hint}")
+    name = f"{_PREFIX}{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ValueError(f"the file of {what} must be a Python file, not {path}")
@@ -136,3 +142,11 @@ def _run_file(path: Path, what: str) -> ModuleType:
     except (Exception, SystemExit) as error:
         raise ValueError(f"{path} raises {type(error).__name__}: {error}") from error
     return module
+
+
+def line_in_layer_files(error: BaseException) -> str:
+    """Say in which line of a file that was run for a layer an error arose; nothing elsewhere."""
+    files = [
+        str(module.__file__) for name, module in sys.modules.items() if name.startswith(_PREFIX)
+    ]
+    return next(filter(None, (line_in(file, error) for file in files)), "")

@@ -281,6 +281,10 @@ def _opened(pillow: Any, path: Path) -> Iterator[Any]:
                 yield image
         except MemoryError:
             raise
+        except pillow.UnidentifiedImageError:
+            raise ValueError(
+                f"{path} must be a whole image file: it is of no format that is read by Pillow"
+            ) from None
         except Exception as error:  # Pillow raises its own, and OSError, SyntaxError, ...
             raise ValueError(f"{path} must be a whole image file: {error}") from error
 

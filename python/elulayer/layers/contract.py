@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from .._support.checks import number
 from .._support.typing import FloatArray
-from .._support.wording import counted
+from .._support.wording import counted, described, shown
 from .base import Layer
 
 
@@ -49,9 +48,7 @@ def check_definition(index: int, layer: object) -> None:
             f"a layer is made by calling it, {layer.__name__}(...)"
         )
     if not isinstance(layer, Layer):
-        raise TypeError(
-            f"layers[{index}] must be a Layer, not {layer!r} of type {type(layer).__name__}"
-        )
+        raise TypeError(f"layers[{index}] must be a Layer, not {described(layer)}")
     for method in ("predict", "backward"):
         if getattr(type(layer), method) is getattr(Layer, method):
             raise TypeError(f"{label(index, layer)} must define {method}")
@@ -83,8 +80,10 @@ def settle_learnables(index: int, layer: Layer) -> None:
             setattr(layer, name, np.array(value, dtype=np.float32))
         except (TypeError, ValueError, RuntimeError, BufferError) as error:
             raise TypeError(
-                f"{label(index, layer)}: its learnable {name!r} must be numbers, not {value!r}"
+                f"{label(index, layer)}: its learnable {name!r} must be numbers, not {shown(value)}"
             ) from error
+        if not np.isfinite(getattr(layer, name)).all():
+            raise ValueError(f"{label(index, layer)}: its learnable {name!r} must be finite")
     for what in ("learn_rate_factors", "l2_factors"):
         for name, factor in getattr(layer, what).items():
             if name not in layer.learnables:
@@ -117,7 +116,7 @@ def check_forward(index: int, layer: Layer, result: Any) -> tuple[Any, Any]:
     """Check that a layer's forward has returned two things."""
     if not isinstance(result, tuple) or len(result) != 2:
         raise TypeError(
-            f"{label(index, layer)}: forward must return (Z, memory), not {_described(result)}"
+            f"{label(index, layer)}: forward must return (Z, memory), not {described(result)}"
         )
     return result
 
@@ -133,7 +132,7 @@ def check_gradients(
     if len(items) != len(names):
         raise ValueError(
             f"{who}, {'a tuple of ' * (len(names) > 1)}{counted(len(names), 'gradient')}, not "
-            f"{_described(result)}"
+            f"{described(result)}"
         )
     gradients: list[FloatArray] = []
     for name, item in zip(names[1:], items[1:], strict=True):
@@ -155,15 +154,9 @@ def _check_floating(who: str, value: Any, scalar: bool = False) -> None:
     if scalar and isinstance(value, float):
         return
     kinds = (np.ndarray, np.generic) if scalar else np.ndarray
-    if not isinstance(value, kinds) or not np.issubdtype(value.dtype, np.floating):
-        raise TypeError(f"{who} a floating-point array, not {_described(value)}")
-
-
-def _described(value: Any) -> str:
-    if isinstance(value, tuple):
-        return f"a tuple of {len(value)}: ({', '.join(map(_described, value))})"
-    if isinstance(value, np.ndarray):
-        return f"an array of shape {value.shape} and dtype {value.dtype}"
-    if isinstance(value, list):
-        return f"a list of {len(value)}"
-    return f"{type(value).__name__} {reprlib.repr(value)}" if value is not None else "None"
+    if (
+        not isinstance(value, kinds)
+        or isinstance(value, np.ma.MaskedArray)  # networks would ignore the mask
+        or not np.issubdtype(value.dtype, np.floating)
+    ):
+        raise TypeError(f"{who} a floating-point array, not {described(value)}")

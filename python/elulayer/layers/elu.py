@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from .._support.checks import as_array, choice, integer, text
 from .._support.typing import FloatArray
+from .._support.wording import shown
 from ..arrays import elu, elu_backward, elu_with_memory
 from .base import Layer
 from .inputs import floats
@@ -92,11 +93,11 @@ class ELULayer(Layer):
         else:
             given = as_array("alpha", alpha)
             if given.dtype.kind not in "fiu" or not np.isfinite(given).all():
-                raise ValueError(f"alpha must be finite numbers, not {alpha!r}")
+                raise ValueError(f"alpha must be finite numbers, not {shown(alpha)}")
             with np.errstate(over="ignore"):
                 values = given.astype(np.float32)
             if not np.isfinite(values).all():
-                raise ValueError(f"alpha must be within the range of float32, not {alpha!r}")
+                raise ValueError(f"alpha must be within the range of float32, not {shown(alpha)}")
             if values.shape not in ((), self._shape):
                 allowed = "" if self.shared else f" or have shape {self._shape}"
                 raise ValueError(f"alpha must be a scalar{allowed}, not {values.shape}")
@@ -227,5 +228,5 @@ class ELULayer(Layer):
 
 def _boolean(what: str, value: object) -> bool:
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{what} must be True or False, not {value!r}")
+        raise TypeError(f"{what} must be True or False, not {shown(value)}")
     return bool(value)

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._support.checks import choice, integer, text
 from .._support.typing import FloatArray
+from .._support.wording import shown
 from .base import Layer
 from .batches import as_batches
 from .inputs import floats
@@ -45,7 +46,7 @@ class ImageInputLayer(Layer):
     ) -> None:
         given: object = input_shape
         if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != 3:
-            raise ValueError(f"input_shape must be (channels, height, width), not {given!r}")
+            raise ValueError(f"input_shape must be (channels, height, width), not {shown(given)}")
         shape = tuple(integer("a number of input_shape", n) for n in given)
         self.name = text("name", name)
         self.input_shape = shape

@@ -11,13 +11,14 @@ import numpy.typing as npt
 
 from .._support.checks import integer, size_pair, text
 from .._support.typing import FloatArray
+from .._support.wording import shown
 from .base import Layer
 from .inputs import floats
 
 _Windows = tuple[slice, slice]
 
 
-class _Pooling2DLayer(Layer):
+class Pooling2DLayer(Layer):
     """What the two poolings share: the windows' places.
 
     Window (i, j) begins at row i * stride - padding and column j * stride - padding.
@@ -45,7 +46,7 @@ class _Pooling2DLayer(Layer):
             )
         given: object = ceil_mode
         if not isinstance(given, bool):
-            raise TypeError(f"ceil_mode must be True or False, not {ceil_mode!r}")
+            raise TypeError(f"ceil_mode must be True or False, not {shown(ceil_mode)}")
         self.ceil_mode = ceil_mode
         self.name = text("name", name)
         self.description = (
@@ -99,7 +100,7 @@ class _Pooling2DLayer(Layer):
         return slice(offset, offset + (count - 1) * self.stride + 1, self.stride)
 
 
-class MaxPooling2DLayer(_Pooling2DLayer):
+class MaxPooling2DLayer(Pooling2DLayer):
     """Z = the maximum of each window of X; NaN where the window holds one.
 
     Parameters
@@ -209,7 +210,7 @@ class MaxPooling2DLayer(_Pooling2DLayer):
         return dLdX
 
 
-class AveragePooling2DLayer(_Pooling2DLayer):
+class AveragePooling2DLayer(Pooling2DLayer):
     """Z = the mean of each window of X.
 
     Padding counts as zeros; what hangs over the padded image in ceil mode does not count.

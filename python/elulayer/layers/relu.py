@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from .._support.checks import as_array, integer, number, text
 from .._support.typing import FloatArray
+from .._support.wording import shown
 from .base import Layer
 from .inputs import floats
 
@@ -115,7 +116,7 @@ class PReLULayer(Layer):
         self.description = f"PReLU with {num_channels} channels"
         given = as_array("slope", slope)
         if given.dtype.kind not in "fiu" or not np.isfinite(given).all():
-            raise ValueError(f"slope must be finite numbers, not {slope!r}")
+            raise ValueError(f"slope must be finite numbers, not {shown(slope)}")
         if given.shape not in ((), (self.num_channels,)):
             raise ValueError(
                 f"slope must be a scalar or have shape ({self.num_channels},), not {given.shape}"

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._support.checks import batch_shape, integer
 from .._support.typing import AnyArray, FloatArray
-from .._support.wording import by, table
+from .._support.wording import by, shown, table
 from ..layers import ImageInputLayer, Layer
 from ..layers.contract import (
     check_definition,
@@ -186,7 +186,7 @@ def _input_shape(first: Layer, given: object) -> Shape:
     if not isinstance(given, Sequence) or isinstance(given, str) or not given:
         raise TypeError(
             "input_shape must be the input's shape without the batch axis, such as (1, 28, 28), "
-            f"not {given!r}"
+            f"not {shown(given)}"
         )
     shape = tuple(integer("input_shape", n) for n in given)
     if own is not None and shape != own:

@@ -11,6 +11,7 @@ import numpy as np
 from .. import layers as builtin
 from .._support.checks import kind_of
 from .._support.typing import AnyArray
+from .._support.wording import shown
 from ..layers import Layer
 from ..layers.contract import label
 from .network import Network
@@ -38,7 +39,8 @@ def save_network(network: Network, path: str | os.PathLike[str]) -> None:
     network : Network
         With values: trained or initialized.
     path : str or path
-        The file. One that is there is replaced, in one step: a write that is cut off leaves it.
+        The file, whatever its extension a safetensors file. One that is there is replaced, in one
+        step: a write that is cut off leaves it.
 
     Raises
     ------
@@ -152,7 +154,7 @@ def describe_layers(layers: Sequence[Layer]) -> list[dict[str, Any]]:
             if not _plain(value):
                 raise TypeError(
                     f"{label(index, layer)} cannot be saved: its argument {name} must be "
-                    f"a number, a string, a boolean, None or a list of them, not {value!r}"
+                    f"a number, a string, a boolean, None or a list of them, not {shown(value)}"
                 )
         described.append(
             {

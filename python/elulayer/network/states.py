@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -52,15 +52,7 @@ def load_state_dict(layers: Sequence[Layer], state: Mapping[str, Any]) -> None:
     places = _places(layers)
     given = {key for key in state if key.rpartition(".")[2] != _COUNT}
     if given != places.keys():
-        missing, unknown = sorted(places.keys() - given), sorted(given - places.keys())
-        raise ValueError(
-            "state must have the keys of the network's own state_dict; "
-            + "; ".join(
-                f"{what} {', '.join(keys)}"
-                for what, keys in (("it lacks", missing), ("it has beside them", unknown))
-                if keys
-            )
-        )
+        raise ValueError(_other_keys(given, places.keys()))
     arrays = {}
     for key, (layer, name) in places.items():
         old = np.asarray(getattr(layer, name))
@@ -78,6 +70,19 @@ def load_state_dict(layers: Sequence[Layer], state: Mapping[str, Any]) -> None:
             raise ValueError(f"state[{key!r}] must be at least 0")
     for key, (layer, name) in places.items():
         setattr(layer, name, arrays[key])
+
+
+def _other_keys(given: set[str], own: Set[str]) -> str:
+    """Return the message for a state of other keys than the network's own."""
+    for key in given:
+        prefix = next((key.removesuffix(name) for name in own if key.endswith(f".{name}")), "")
+        if prefix and given == {prefix + name for name in own}:
+            return f"state must have keys without {prefix!r}: each key of it begins with that"
+    return "state must have the keys of the network's own state_dict; " + "; ".join(
+        f"{what} {', '.join(sorted(keys))}"
+        for what, keys in (("it lacks", own - given), ("it has beside them", given - own))
+        if keys
+    )
 
 
 def prefixes(layers: Sequence[Layer]) -> list[str]:

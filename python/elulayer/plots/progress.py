@@ -68,6 +68,11 @@ class TrainingProgressFigure:
             self.figure, self._display = window, Window()
         self._begin()
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether there is a window or a notebook's output that the figure appears in."""
+        return self._display is not None
+
     def _begin(self) -> None:
         self._wait = 0.0
         self._shown = self._written = -float("inf")

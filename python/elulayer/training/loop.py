@@ -15,6 +15,7 @@ from .._support.process import cached_memory, first_interrupt, one_blas_thread
 from .._support.streams import show
 from .._support.typing import FloatArray
 from .._support.whole_files import UnwrittenWarning
+from .._support.wording import shown
 from ..layers import Layer
 from ..layers.batches import Batches
 from ..layers.contract import label
@@ -70,7 +71,16 @@ class Loop:
         if self.speaks and options.plots == "training-progress":
             from ..plots import TrainingProgressFigure
 
-            self.functions.append(TrainingProgressFigure())
+            figure = TrainingProgressFigure()
+            if not figure.is_shown:
+                warnings.warn(
+                    "plots='training-progress' shows nothing here, where there is neither a window "
+                    "nor a notebook; output_fcn=TrainingProgressFigure('progress.png') writes the "
+                    "figure to a file",
+                    RuntimeWarning,
+                    stacklevel=4,  # train_network's caller
+                )
+            self.functions.append(figure)
         batches = source.count_batches(options.mini_batch_size)
         self.total = None if batches is None else batches * options.max_epochs
 
@@ -315,7 +325,7 @@ class Loop:
             if answer is not None and not isinstance(answer, (bool, np.bool_)):
                 raise TypeError(
                     "an output_fcn must return True, which stops the run, False or None, not "
-                    f"{answer!r}"
+                    f"{shown(answer)}"
                 )
             stops = stops or bool(answer)
         return stops

@@ -14,6 +14,7 @@ from typing import Any
 
 from .._support.checks import choice, integer, number
 from .._support.paths import user_path
+from .._support.wording import shown
 from ..network import TrainingProgress
 
 SOLVER_DEFAULTS: dict[str, dict[str, float]] = {
@@ -117,7 +118,8 @@ class TrainingOptions:
     verbose_frequency : int
         Iterations between two rows of the table.
     plots : {"none", "training-progress"}
-        "training-progress" shows loss and accuracy in a window or notebook as they come.
+        "training-progress" shows loss and accuracy in a window or notebook as they come; where
+        there is neither, a RuntimeWarning says so.
     output_fcn : callable or sequence of callables
         Called with a `TrainingProgress` before the first iteration, after each, and at the end.
         One that returns True stops the run; False and None let it go on.
@@ -183,7 +185,7 @@ class TrainingOptions:
         """Check the values of the options."""
         solver = choice("solver", self.solver, tuple(SOLVER_DEFAULTS))
         if not isinstance(self.verbose, bool):
-            raise TypeError(f"verbose must be True or False, not {self.verbose!r}")
+            raise TypeError(f"verbose must be True or False, not {shown(self.verbose)}")
         checked: dict[str, Any] = {
             **self._of_the_solver(solver),
             "learn_rate_schedule": choice(
@@ -296,9 +298,9 @@ TrainingOptions.__signature__ = inspect.signature(  # type: ignore[attr-defined]
 
 def _threshold(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"gradient_threshold must be a number, not {value!r}")
+        raise TypeError(f"gradient_threshold must be a number, not {shown(value)}")
     if not float(value) > 0:
-        raise ValueError(f"gradient_threshold must be greater than 0, not {value!r}")
+        raise ValueError(f"gradient_threshold must be greater than 0, not {shown(value)}")
     return float(value)
 
 

@@ -85,7 +85,8 @@ def train_network(
     -----
     RuntimeWarning
         If a checkpoint cannot be written during the run, as on a disk that is full; it goes on. If
-        there are more ranks than parts of a mini-batch.
+        there are more ranks than parts of a mini-batch. If there is neither a window nor a notebook
+        for the figure of `plots`.
 
     Notes
     -----
