@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shutil
 import sys
 
 import hypothesis
@@ -12,7 +11,7 @@ import elulayer as el
 from elulayer.arrays.gpu import extension as gpu_extension
 
 pytest.register_assert_rewrite("shared")
-from shared import cuda_build, emulated_gpu, gpu_libraries  # noqa: E402
+from shared import documents, emulated_gpu, gpu_libraries  # noqa: E402
 
 # A loaded machine is slow, and in CI a test that fails must fail again.
 hypothesis.settings.register_profile(
@@ -25,16 +24,8 @@ hypothesis.settings.load_profile("elulayer")
 
 
 @pytest.fixture(scope="session")
-def cuda_library(tmp_path_factory):
-    """The CUDA unit for all devices: one build, of minutes, for all tests."""
-    if shutil.which("nvcc") is None:
-        pytest.skip("nvcc, the CUDA compiler, is not installed")
-    return cuda_build.build(tmp_path_factory.mktemp("cuda"), "ON")
-
-
-@pytest.fixture(scope="session")
 def built(tmp_path_factory):
-    if not (cuda_build.ROOT / "CMakeLists.txt").exists():
+    if not (documents.ROOT / "CMakeLists.txt").exists():
         pytest.skip("the C++ sources are not beside the tests")
     if platform.machine() == "x86_64" and "x86-64-v3" not in el.cpu_info().usable:
         pytest.skip("the emulator needs the processor's fused multiply-add, as a GPU has it")

@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +101,14 @@ def install(packages):
 
 
 def run(job):
-    """Configure, build and test one job; what it printed, and whether all of it succeeded."""
+    """Try a job out; return what was printed, whether it is good, and how many seconds it took."""
+    start = time.monotonic()
+    output, good = try_out(job)
+    return output, good, time.monotonic() - start
+
+
+def try_out(job):
+    """Configure, build and test; return what was printed, and whether all of it succeeded."""
     folder = ROOT / "build" / job.preset
     shutil.rmtree(folder, ignore_errors=True)
     commands = [
@@ -147,15 +155,14 @@ def main():
         print("Install them, choose other jobs, or add --install.")
         return 2
     failed = []
-    for job in jobs:
-        start = time.monotonic()
-        output, good = run(job)
-        word = "passed" if job.runs and good else "compiled" if good else "FAILED"
-        print(f"{job.preset:16} {word:8} {time.monotonic() - start:5.0f} s  {names[job.preset]}")
-        if not good:
-            print(output)
-            failed.append(job.preset)
-        sys.stdout.flush()
+    with ThreadPoolExecutor(2) as pool:  # tests use one processor, most of their time
+        for job, (output, good, seconds) in zip(jobs, pool.map(run, jobs), strict=True):
+            word = "passed" if job.runs and good else "compiled" if good else "FAILED"
+            print(f"{job.preset:16} {word:8} {seconds:5.0f} s  {names[job.preset]}")
+            if not good:
+                print(output)
+                failed.append(job.preset)
+            sys.stdout.flush()
     print(f"failed: {', '.join(failed)}" if failed else "all jobs passed")
     return 1 if failed else 0
 

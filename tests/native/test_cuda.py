@@ -9,11 +9,23 @@ from pathlib import Path
 import pytest
 
 import elulayer._cuda
-from shared.cuda_build import ROOT, build, configure
+from shared.commands import run
 
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(
     not (ROOT / "CMakeLists.txt").exists(), reason="the C++ sources are not beside the tests"
 )
+
+
+def configure(folder, *definitions, **options):
+    command = ["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", *definitions]
+    return subprocess.run(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )
 
 
 def words(done):
@@ -82,12 +94,10 @@ def test_unknown_choices_are_refused(tmp_path):
 
 
 def test_it_compiles_without_cuda(tmp_path):
-    assert build(tmp_path, "OFF").exists()
-
-
-def test_it_compiles(cuda_library):
-    """For all devices; a warning, a spilled register or local memory would be an error."""
-    assert cuda_library.exists()
+    done = configure(tmp_path, "-DELULAYER_CUDA=OFF", "-DELULAYER_WERROR=ON")
+    assert "CUDA unit: OFF" in done.stdout
+    alone = "cpp/cuda/CMakeFiles/elulayer_cuda.dir/no_cuda.cpp.o"
+    run("cmake", "--build", tmp_path, "--target", alone)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it reads the libraries as Linux names them")
