@@ -97,19 +97,19 @@ bench-native: $(VENV)/.installed
 	PATH="$(abspath $(BIN)):$$PATH" cmake --build build/bench --target elu_benchmark > /dev/null
 	$(BIN)/python bench/native_table.py build/bench/bench/native/elu_benchmark
 
-bench: $(VENV)/.installed-bench
+bench: build/bench-python/.installed
 	@$(MAKE) bench-native || echo "The native benchmarks are left out: see the message above." >&2
-	$(BIN)/python bench/compare.py $(ARGS)
+	$(bench_python) bench/compare.py $(ARGS)
 
-bench-compilers: $(VENV)/.installed-bench
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python bench/compilers.py $(ARGS)
+bench-compilers: build/bench-python/.installed
+	PATH="$(abspath $(BIN)):$$PATH" $(bench_python) bench/compilers.py $(ARGS)
 
 # The blog's readers' questions: docs/compare.md. ARGS="--variants elu,relu --epochs 5" for a short look.
 compare: $(VENV)/.installed-test
 	PYTHONPATH=bench $(BIN)/python -m activations $(ARGS)
 
-bench-training: $(VENV)/.installed-bench
-	$(BIN)/python bench/training.py $(ARGS)
+bench-training: build/bench-python/.installed
+	$(bench_python) bench/training.py $(ARGS)
 
 bench-parallel: build/mpi/mpich/.installed
 	PYTHONPATH=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])') \
@@ -151,6 +151,13 @@ new_venv = $(PYTHON) -m venv $(1) || { rm -rf $(1); $(PYTHON) -m virtualenv $(1)
   { rm -rf $(1); echo "$(PYTHON) has neither a working venv module nor virtualenv" >&2; exit 1; }
 
 # mpi4py and an MPI of PyPI's; the package and what it needs come from the other environment.
+# With the extension for XLA, apart from the environment's own.
+build/bench-python/.installed: $(VENV)/.installed-bench
+	SKBUILD_BUILD_DIR=build/bench-python/objects SKBUILD_CMAKE_DEFINE="$(with_xla);ELULAYER_CUDA=OFF" \
+	  $(BIN)/python -m pip install --quiet --upgrade --no-deps --target build/bench-python/site .
+	@touch $@
+bench_python = PYTHONPATH=$(abspath build/bench-python/site) $(BIN)/python
+
 build/mpi/%/.installed: $(VENV)/.installed-test
 	$(call new_venv,build/mpi/$*)
 	build/mpi/$*/bin/python -m pip install --quiet mpi4py $*
@@ -165,13 +172,10 @@ $(VENV)/.installed: $(BIN)/python $(SOURCES)
 	$(BIN)/python -m pip install --quiet .
 	@touch $@
 
-$(VENV)/.installed-bench: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet 'elulayer[bench]'
-	SKBUILD_BUILD_DIR=build/bench-python/objects SKBUILD_CMAKE_DEFINE="$(with_xla);ELULAYER_CUDA=OFF" \
-	  $(BIN)/python -m pip install --quiet --no-deps .
-	@touch $(VENV)/.installed $@
-
-# What an extra needs beside the package, which is there and is not built again.
+# What an extra needs beside the package, which is there and is not built again. pip writes down where a
+# package is from that is no index's.
 $(VENV)/.installed-%: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet 'elulayer[$*]'
+	@$(BIN)/python -c "from importlib.metadata import distribution as d; d('elulayer').read_text('direct_url.json') or \
+	  exit('$(VENV) has another elulayer than that of this folder: make clean')"
 	@touch $@

@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,7 +156,9 @@ def main():
         return 2
     failed = []
     with ThreadPoolExecutor(2) as pool:  # tests use one processor, most of their time
-        for job, (output, good, seconds) in zip(jobs, pool.map(run, jobs), strict=True):
+        running = {pool.submit(run, job): job for job in jobs}
+        for future in as_completed(running):
+            job, (output, good, seconds) = running[future], future.result()
             word = "passed" if job.runs and good else "compiled" if good else "FAILED"
             print(f"{job.preset:16} {word:8} {seconds:5.0f} s  {names[job.preset]}")
             if not good:

@@ -72,6 +72,11 @@ BAD_ALPHA = {
         ValueError,
         "alpha must be a scalar or have shape (3,), .*, not shape (1, 3)",
     ),
+    "as another axis": (
+        np.ones(4, "f"),
+        ValueError,
+        "have shape (3,), .*, not shape (4,); axis=2 has as many channels",
+    ),
     "along two axes": (np.ones((3, 4), "f"), ValueError, "have shape (3,), .*, not shape (3, 4)"),
     "too many axes": (
         np.ones((1, 1, 3, 1), "f"),
@@ -97,12 +102,12 @@ BAD_ALPHA = {
     "nested": (
         [[0.5, 0.5, 0.5]],
         ValueError,
-        "alpha must be a number or a vector, not [[0.5, 0.5, 0.5]]",
+        "alpha must be a scalar or have shape (3,), .*, not shape (1, 3); alpha.reshape(3) has it",
     ),
     "ragged": (
         [0.5, [0.5], 0.5],
         ValueError,
-        "alpha must be a number or a vector, not [0.5, [0.5], 0.5]",
+        "alpha must be an array of numbers, not [0.5, [0.5], 0.5]",
     ),
     "just too large": (
         float(np.nextafter(float(np.finfo("f").max), np.inf)),

@@ -122,7 +122,32 @@ def test_an_error_in_a_layer_of_ones_own_names_its_line(old, new, said, own, cap
     wrong = new.splitlines()[-1]
     (line,) = (n for n, text in enumerate(own.read_text().splitlines(), 1) if wrong in text)
     message = error(capsys, *QUICK, "--layer", f"{own}:Scaled")
-    assert said in message and message.endswith(f" (line {line} of own.py)")
+    assert said in message and f" (line {line} of own.py)" in message
+
+
+@pytest.mark.parametrize("raised", ["exit()", "raise SystemExit(0)"])
+def test_a_layer_that_ends_the_program_is_an_error(raised, own, capsys):
+    own.write_text(OWN.replace("return self.scale * X", raised))
+    message = error(capsys, *QUICK, "--layer", f"{own}:Scaled")
+    assert message.startswith("SystemExit was raised, with ")
+    assert message.endswith(" of own.py)")
+
+
+def test_errors_without_words_and_of_files_beside(own, tmp_path, capsys):
+    own.write_text(OWN.replace("return self.scale * X", "assert X.ndim == 9"))
+    message = error(capsys, *QUICK, "--layer", f"{own}:Scaled")
+    assert message.startswith("AssertionError (line ")
+    own.write_text(OWN.replace("return self.scale * X", "raise ValueError"))
+    message = error(capsys, *QUICK, "--layer", f"{own}:Scaled")
+    assert message.startswith("layers[3] (Scaled): ValueError (line ")
+    own.write_text(OWN.replace("return self.scale * X", "raise ValueError('a\\nb') from None"))
+    assert "layers[3] (Scaled): a b (line " in error(capsys, *QUICK, "--layer", f"{own}:Scaled")
+    own.write_text(OWN.replace("return self.scale * X", "return beside.scaled(X)"))
+    (tmp_path / "beside.py").write_text("def scaled(X):\n    return {}['k']\n")
+    sys.modules.pop("beside", None)
+    message = error(capsys, *QUICK, "--layer", f"{own}:Scaled")
+    assert message == "KeyError: 'k' (line 2 of beside.py)"
+    sys.modules.pop("beside", None)
 
 
 @pytest.fixture

@@ -159,19 +159,29 @@ original = cli.train.AlphaHistory.__call__
 
 def pressed(history, progress):
     original(history, progress)
-    if progress.state == "iteration" and progress.iteration == 2:
+    if progress.state != "done" and progress.iteration == int(sys.argv[2]):
         for _ in range(int(sys.argv[1])):
             signal.raise_signal(signal.SIGINT)
 
 cli.train.AlphaHistory.__call__ = pressed
-sys.exit(cli.main(sys.argv[2:]))
+sys.exit(cli.main(sys.argv[3:]))
 """
 LONG = [*QUICK, "--epochs", "3", "--batch-size", "100"]  # 6 iterations
 
 
-def press(times, *arguments):
+def press(times, *arguments, iteration=2):
     outputs = [part for pair in OUTPUTS.items() for part in pair]
-    command = [sys.executable, "-W", "error", "-c", PRESSED, str(times), *LONG, *arguments]
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-c",
+        PRESSED,
+        str(times),
+        str(iteration),
+        *LONG,
+        *arguments,
+    ]
     return subprocess.run([*command, *outputs], capture_output=True, text=True, timeout=300)
 
 
@@ -195,6 +205,18 @@ def test_ctrl_c_writes_what_was_learned(tmp_path, capsys):
     assert cli.main([*LONG, "--save", "whole.safetensors"]) == 0
     one, two = (el.load_network(f"{name}.safetensors") for name in ("resumed", "whole"))
     assert np.array_equal(one.predict(data.X_test), two.predict(data.X_test))
+
+
+def test_ctrl_c_before_the_first_iteration_leaves_an_older_network(tmp_path):
+    (tmp_path / "a.safetensors").write_text("of an earlier run")
+    result = press(1, "--checkpoint", "run", iteration=0)
+    assert result.returncode == 130
+    assert result.stderr == (
+        "elulayer: interrupted before the first iteration: nothing was learned, and no network is "
+        "saved\n"
+    )
+    assert "Test accuracy" not in result.stdout
+    assert (tmp_path / "a.safetensors").read_text() == "of an earlier run"
 
 
 def test_resumed_runs_may_be_tested_on_other_images(capsys):

@@ -98,11 +98,30 @@ def test_images_as_they_were_trained_on(saved, folder, capsys):
     assert len(probabilities) == 3 and probabilities == sorted(probabilities, reverse=True)
 
 
+@pytest.mark.parametrize("photo", [(), ("--photo",)])
+def test_a_bad_file_costs_the_others_nothing(photo, saved, pictures, tmp_path, capsys):
+    bad = tmp_path / "bad.png"
+    bad.write_text("no image")
+    assert cli.main(["classify", saved, pictures[0], str(bad), pictures[1], *photo]) == 1
+    printed = capsys.readouterr()
+    assert [line.split(": ")[0] for line in printed.out.splitlines()] == pictures[:2]
+    told = [line for line in printed.err.splitlines() if "warning: " not in line]
+    assert len(told) == 1 and told[0].count(str(bad)) == 1
+    assert cli.main(["classify", saved, str(bad), *photo]) == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_images_that_are_in_no_sub_folder(folder, capsys):
+    message = error(capsys, "train", "--data", str(folder / "0"))
+    assert message.startswith(f"{folder / '0'} must have a sub-folder of images for each class")
+
+
 def test_what_the_network_was_given_is_drawn(saved, pictures, tmp_path, capsys):
     pytest.importorskip("matplotlib", reason="pictures need matplotlib")
     given = tmp_path / "given.png"
     assert cli.main(["classify", saved, *pictures[:2], "--photo", "--given", str(given)]) == 0
     assert given.read_bytes().startswith(b"\x89PNG")
+    assert capsys.readouterr().out.splitlines()[-1] == f"Wrote {given}"
 
 
 def test_unlike():

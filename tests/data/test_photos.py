@@ -81,3 +81,9 @@ def test_every_form_of_a_photo(photos):
 def test_what_is_no_photo_of_a_digit(image, error, message):
     with pytest.raises(error, match=message):
         prepare_digit(image)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (1, 50), (2, 28)])
+def test_images_without_room_for_a_digit(shape):
+    with pytest.raises(ValueError, match="image must show a digit"):
+        prepare_digit(np.eye(*shape))

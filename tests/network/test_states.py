@@ -73,6 +73,8 @@ def test_what_does_not_fit_changes_nothing(network):
             network.load_state_dict(changed)
     with pytest.raises(TypeError, match=r"state must be a mapping, .*, not int"):
         network.load_state_dict(3)
+    with pytest.raises(TypeError, match="state must have keys that are str, not 0"):
+        network.load_state_dict({0: 1})
     for key, value in network.state_dict().items():
         np.testing.assert_array_equal(value, before[key])
 
@@ -84,3 +86,29 @@ def test_two_layers_of_one_name():
     network.initialize(0)
     with pytest.raises(ValueError, match=r"layers\[2\].*must have another name than layers\[1\]"):
         network.state_dict()
+
+
+def test_names_that_keys_have_too():
+    """A layer called as a value, and a value called as PyTorch's count, which is passed over."""
+
+    class Counting(el.Layer):
+        state = ("num_batches_tracked",)
+
+        def __init__(self):
+            self.num_batches_tracked = np.zeros(1)
+
+        def predict(self, X):
+            return X
+
+        def backward(self, X, Z, dLdZ, memory):
+            return dLdZ
+
+    layers = small_layers()
+    normalization = el.BatchNormalizationLayer(name="running_var")
+    network = el.Network([*layers[:1], normalization, Counting(), *layers[1:]])
+    network.initialize(0)
+    state = network.state_dict()
+    assert {"running_var.num_batches_tracked", "2.num_batches_tracked"} <= set(state)
+    state["2.num_batches_tracked"] = np.ones(1)
+    network.load_state_dict(state)
+    assert network.layers[2].num_batches_tracked == 1

@@ -352,7 +352,7 @@ def test_arguments_are_checked():
         el.train_network(X, Y, layers, "sgdm")
     with pytest.raises(ValueError, match="Y must hold 90 labels, one per image of X, not 89"):
         el.train_network(X, Y[1:], layers, options())
-    with pytest.raises(ValueError, match=r"one label per image, not \(90, 3\)"):
+    with pytest.raises(ValueError, match=r"one label per image, not \(90, 3\); Y.argmax\(axis=1\)"):
         el.train_network(X, np.eye(3)[Y], layers, options())
     with pytest.raises(ValueError, match="X must hold at least one image"):
         el.train_network(X[:0], Y[:0], layers, options())

@@ -154,3 +154,8 @@ def test_a_drop_to_zero_stops_learning():
     one, _ = el.train_network(X, Y, small_layers(), options(max_epochs=1, **drop))
     more, _ = el.train_network(X, Y, small_layers(), options(max_epochs=3, **drop))
     assert same(values(one.layers), values(more.layers))
+
+
+def test_options_without_names():
+    with pytest.raises(TypeError, match=r"options have names, .*, not \('MaxEpochs', 4\)"):
+        el.TrainingOptions("sgdm", "MaxEpochs", 4)

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._support.checks import kind_of
-from .._support.wording import counted
+from .._support.wording import counted, described, shown
 from . import gpu
 from .host import Host
 from .place import Operand, Place, dtype_of_alpha, widens
@@ -58,14 +57,16 @@ def choose_place(arrays: Mapping[str, Any], num_threads: Any, stream: Any) -> Pl
     found = gpu.find_device(arrays)
     if found is not None:
         if num_threads is not None:
-            raise TypeError(f"num_threads must be None for arrays on a GPU, not {num_threads!r}")
+            raise TypeError(
+                f"num_threads must be None for arrays on a GPU, not {shown(num_threads)}"
+            )
         return gpu.Device(*found, stream, next(iter(arrays)))
     if stream is not None:
-        raise TypeError(f"stream must be None for arrays in host memory, not {stream!r}")
+        raise TypeError(f"stream must be None for arrays in host memory, not {shown(stream)}")
     if num_threads is None:
         return Host(0)
     if isinstance(num_threads, bool) or not isinstance(num_threads, (int, np.integer)):
-        raise TypeError(f"num_threads must be None or a positive integer, not {num_threads!r}")
+        raise TypeError(f"num_threads must be None or a positive integer, not {shown(num_threads)}")
     if not 1 <= num_threads < 2**31:
         raise ValueError(f"num_threads must be None or from 1 to {2**31 - 1}, not {num_threads}")
     return Host(int(num_threads))
@@ -126,7 +127,11 @@ def prepare(
     if a.layout.shape:
         channels = x.layout.shape[axis]
         if not _broadcasts(a.layout.shape, x.layout.shape, axis):
-            cure = f"; alpha.reshape({channels}) has it" * (a.layout.size == channels)
+            cure = ""
+            if a.layout.size == channels:
+                cure = f"; alpha.reshape({channels}) has it"
+            elif a.layout.size in x.layout.shape:
+                cure = f"; axis={x.layout.shape.index(a.layout.size)} has as many channels"
             raise ValueError(
                 f"alpha must be a scalar or have shape ({channels},), for the {channels} channels "
                 f"on axis {axis} of {name}, whose shape is {x.layout.shape}, not shape "
@@ -193,12 +198,13 @@ def _check_axis(axis: Any, ndim: int, name: str, alpha: tuple[int, ...]) -> int:
             raise TypeError
         number = operator.index(axis)
     except TypeError:
-        raise TypeError(f"axis must be an integer, not {kind_of(axis)} {axis!r}") from None
+        raise TypeError(f"axis must be an integer, not {described(axis)}") from None
     if ndim == number == 1 and not alpha:
         return 0
     if not -ndim <= number < ndim:
+        given = f"{number}, the default" if number == 1 else number
         raise ValueError(
-            f"axis must be from {-ndim} to {ndim - 1}, not {number}: {name} has "
+            f"axis must be from {-ndim} to {ndim - 1}, not {given}: {name} has "
             f"{counted(ndim, 'dimension')}"
         )
     return number % ndim

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,12 +56,15 @@ class Host(Place):
             check_range(value, name, dtype)
             return _operand(np.array(value, dtype), name)
         if isinstance(value, (list, tuple)):
-            if any(isinstance(number, (list, tuple)) for number in value):
-                raise ValueError(f"{name} must be a number or a vector, not {reprlib.repr(value)}")
-            if all(map(is_number, value)):
-                for number in value:
+            leaves = list(_leaves(value))
+            if all(map(is_number, leaves)):
+                for number in leaves:
                     check_range(number, name, dtype)
-                return _operand(np.array(value, dtype), name)
+                try:
+                    return _operand(np.array(value, dtype), name)
+                except ValueError:
+                    text = reprlib.repr(value)
+                    raise ValueError(f"{name} must be an array of numbers, not {text}") from None
         return _operand(_as_array(value, name), name)
 
     def check_positive(self, alpha: Operand) -> None:
@@ -116,6 +119,15 @@ class Host(Place):
 
 
 _NAMES = {np.dtype(name): name for name in ("float32", "float64", "float16")}
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """Yield what is in nested lists and tuples."""
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
 
 
 def _as_array(value: Any, name: str) -> _Array:

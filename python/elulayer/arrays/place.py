@@ -148,7 +148,9 @@ def check_dtype(dtype: str, name: str) -> None:
     """Check that the kernels take a dtype."""
     if dtype not in ITEM_SIZES:
         *most, last = ITEM_SIZES
-        cure = ": convert it to float32 or float64 first" * ("int" in dtype or dtype == "bool")
+        cure = ": convert it to float32 or float64 first" * dtype.startswith(
+            ("int", "uint", "bool")
+        )
         raise TypeError(f"{name} must have dtype {', '.join(most)} or {last}, not {dtype}{cure}")
 
 

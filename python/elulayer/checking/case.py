@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -169,9 +170,7 @@ def call(method: Callable[..., T], *arguments: Any) -> T:
         return method(*arguments)
     except Exception as error:
         text = f"{_name(method)} raised {type(error).__name__}: {error}"
-        code = getattr(getattr(method, "__func__", method), "__code__", None)
-        where = "" if code is None else line_in(code.co_filename, error)
-        raise Failure(text + where) from error
+        raise Failure(text + line_in(error, _files(method).__contains__)) from error
 
 
 def arrays_in(value: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -216,6 +215,14 @@ def _with_learnables(layer: Layer, dtype: npt.DTypeLike) -> Layer:
 def _equal(a: AnyArray, b: AnyArray) -> AnyArray:
     equal: AnyArray = (a == b) | ((a != a) & (b != b))
     return equal
+
+
+def _files(method: Any) -> set[str]:
+    """Return the files that define a layer's methods, of its class and those that it inherits."""
+    owner = getattr(method, "__self__", None)
+    functions = [function for cls in type(owner).__mro__ for function in vars(cls).values()]
+    codes = (getattr(inspect.unwrap(f), "__code__", None) for f in functions if callable(f))
+    return {code.co_filename for code in codes if code is not None}
 
 
 def _name(method: Any) -> str:

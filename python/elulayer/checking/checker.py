@@ -82,13 +82,13 @@ def check_layer(
     with np.errstate(all="ignore"):
         for check in _BEFORE:
             _run(case, check, results)
-        if not given.backward_uses_output:
+        if _defined(results) and not given.backward_uses_output:
             _run(case, _OVERWRITTEN, results)
         for check in _gradient_checks(case, results):
             _run(case, check, results)
         for check in _AFTER:
             _run(case, check, results)
-    name = f" {layer.name!r}" if layer.name else ""
+    name = f" {layer.name!r}" if _defined(results) and layer.name else ""
     title = f"{type(layer).__name__}{name}, input of shape {(size, *shape)}"
     return CheckReport(title, tuple(results.values()))
 
@@ -102,8 +102,12 @@ def _shape(input_shape: object) -> tuple[int, ...]:
     return tuple(integer("input_shape", n) for n in input_shape)
 
 
+def _defined(results: dict[str, CheckResult]) -> bool:
+    return results["definition"].outcome == "passed"
+
+
 def _gradient_checks(case: Case, results: dict[str, CheckResult]) -> list[Check]:
-    if results["definition"].outcome != "passed":
+    if not _defined(results):
         return [("dLdX", derivatives.gradient(0), _BACKWARD)]
     needed = (*_BACKWARD, "determinism")
     return [

@@ -22,6 +22,8 @@ from .case import Case, Failure, call
 def definition(case: Case) -> str:
     """Check that the methods are there, and that the layer can be copied."""
     case.contract(check_definition, case.given)
+    for name in ("name", "in_place", "backward_uses_output"):  # they may be properties that raise
+        getattr(case.given, name)
     try:
         case.layer = copy.deepcopy(case.given)
     except Exception as error:

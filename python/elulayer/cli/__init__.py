@@ -70,7 +70,13 @@ def _run(arguments: list[str]) -> int:
             parser.print_help()
             return 0
         check_different(args)
-        status = int(COMMANDS[args.command].run(args))
+        try:
+            status = int(COMMANDS[args.command].run(args))
+        except (
+            SystemExit
+        ) as error:  # of a layer's own code: of a command it would look like success
+            line = line_in_layer_files(error)
+            raise RuntimeError(f"SystemExit was raised, with {error.code!r}{line}") from error
         write("", sys.stdout)  # flushes what a layer of the user's own has printed
         return status
     except BrokenPipeError:  # whoever read the output has had enough of it
@@ -84,7 +90,8 @@ def _run(arguments: list[str]) -> int:
         TypeError,
         ValueError,
     ) as error:
-        tell(f"error: {of_options(str(error))}{line_in_layer_files(error)}")
+        message, line = str(error) or type(error).__name__, line_in_layer_files(error)
+        tell(f"error: {of_options(message)}{line if line not in message else ''}")
         return 1
     except KeyboardInterrupt:
         tell("interrupted")
@@ -93,7 +100,8 @@ def _run(arguments: list[str]) -> int:
         line = line_in_layer_files(error)
         if not line:
             raise
-        tell(f"error: {type(error).__name__}: {error}{line}")
+        colon = ": " * bool(str(error))
+        tell(f"error: {type(error).__name__}{colon}{error}{line}")
         return 1
 
 

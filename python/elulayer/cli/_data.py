@@ -9,7 +9,7 @@ from .. import data
 from .._support.paths import user_path
 from ..data import Dataset
 from ..data.dataset import TooFewImagesError
-from ..data.pictures import holds_image_files
+from ..data.pictures import holds_image_files, holds_loose_images
 from ._messages import of_options, tell
 from ._types import positive_integer, seed, size
 
@@ -96,6 +96,11 @@ def load_data(args: argparse.Namespace) -> Dataset:
             channels = 1 if args.grey else None
             options = {"image_size": args.image_size, "channels": channels, "seed": args.seed}
             return data.load_image_folder(folder, **options, **sizes)
+        if not any(folder.glob("*ubyte*")) and holds_loose_images(folder):
+            raise ValueError(
+                f"{folder} must have a sub-folder of images for each class; its own images are in "
+                "none"
+            )
         return _load_folder(folder, sizes)
     except MemoryError as error:
         raise MemoryError(f"--train-images and --test-images must be smaller: {error}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,8 +17,8 @@ from .._support.wording import line_in
 from ..layers import Layer
 from ._types import json_object
 
-_PREFIX = "elulayer_file_"
-"""Of the names of modules made of a user's files."""
+_folders: set[str] = set()
+"""Those of the files that were run."""
 
 
 def add_layer_argument(parser: argparse.ArgumentParser) -> None:
@@ -56,8 +57,8 @@ def made_layer(text: str, arguments: Mapping[str, Any], what: str = "the layer")
     except Exception as error:
         given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
         raise ValueError(
-            f"{cls.__name__}({given}) raises {type(error).__name__}: {error}; --args must be "
-            "the constructor's arguments"
+            f"{cls.__name__}({given}) raises {type(error).__name__}: {error}"
+            f"{line_in_layer_files(error)}; --args must be the constructor's arguments"
         ) from error
 
 
@@ -126,16 +127,18 @@ def _is_layer(value: object) -> bool:
 
 def _run_file(path: Path, what: str) -> ModuleType:
     if not path.is_file():
-        python = path.with_name(f"{path.name}.py")
+        python = Path(f"{path}.py")
         hint = f"; there is {python}" if python.is_file() else ""
         raise ValueError(f"the file of {what} must be an existing one, not {path}{hint}")
-    name = f"{_PREFIX}{path.stem}"
+    name = f"elulayer_file_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ValueError(f"the file of {what} must be a Python file, not {path}")
     module = importlib.util.module_from_spec(spec)
     # As Python does with a file that it runs: what lies beside it can be imported.
-    sys.path.insert(0, str(path.resolve().parent))
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
+    _folders.update((folder, os.path.dirname(spec.origin or "")))
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
@@ -145,8 +148,5 @@ def _run_file(path: Path, what: str) -> ModuleType:
 
 
 def line_in_layer_files(error: BaseException) -> str:
-    """Say in which line of a file that was run for a layer an error arose; nothing elsewhere."""
-    files = [
-        str(module.__file__) for name, module in sys.modules.items() if name.startswith(_PREFIX)
-    ]
-    return next(filter(None, (line_in(file, error) for file in files)), "")
+    """Say in which line of a file that was run for a layer, or of one beside it, an error arose."""
+    return line_in(error, lambda file: os.path.dirname(file) in _folders)

@@ -37,6 +37,7 @@ _ADVICE = {
     "a smaller initial_learn_rate or smaller values in X": (
         "a smaller --learn-rate or smaller values in the images"
     ),
+    "; check_layer finds": "; elulayer check finds",
     "pass it in custom_layers, or to the command by --layer": "pass it by --layer FILE.py:CLASS",
     "must be at most mini_batch_size": "must be at most --batch-size",
     "execution_environment 'parallel' needs": "--parallel needs",
@@ -59,4 +60,4 @@ def of_options(message: str) -> str:
 def tell(message: str) -> None:
     """Write a line to standard error, if that can be."""
     with contextlib.suppress(OSError):
-        write(f"elulayer: {message}\n", sys.stderr)
+        write(f"elulayer: {' '.join(message.splitlines())}\n", sys.stderr)

@@ -61,6 +61,14 @@ class Outputs:
             warnings.showwarning = show
             yield
 
+    @contextlib.contextmanager
+    def going_on(self) -> Iterator[None]:
+        """Tell of a file that cannot be read in the block, as of one that cannot be written."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            self._fail(error)
+
     def status(self, otherwise: int = 0) -> int:
         """Return the exit status."""
         return 1 if self.failed else otherwise

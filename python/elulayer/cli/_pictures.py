@@ -16,6 +16,7 @@ from ..network import Network
 from ..plots import plot_images
 from ..plots._figure import save_figure
 from ._messages import tell
+from ._outputs import Outputs
 
 _Image = npt.NDArray[np.float32]
 
@@ -31,12 +32,21 @@ def classify_pictures(args: argparse.Namespace, network: Network) -> int:
                 f"--{name.replace('_', '-')} must be given for the images of a data set, not "
                 "with image files"
             )
-    images = np.stack([_taken(path, network, args.photo) for path in args.pictures])
+    outputs = Outputs()
+    paths: list[Path] = []
+    taken: list[_Image] = []
+    for path in args.pictures:
+        with outputs.going_on():  # one bad file costs the others nothing
+            taken.append(_taken(path, network, args.photo))
+            paths.append(path)
+    if not taken:
+        return outputs.status()
+    images = np.stack(taken)
     labels = classified(network, args.network, images)
     with np.errstate(over="ignore", invalid="ignore"):
         probabilities = network.predict(images)
     names = np.asarray(network.classes)
-    for path, image, row in zip(args.pictures, images, probabilities, strict=True):
+    for path, image, row in zip(paths, images, probabilities, strict=True):
         best = np.argsort(-row, kind="stable")[:_SHOWN]
         shown = ", ".join(f"{names[k]} ({row[k]:.3f})" for k in best)
         write(f"{path}: {shown}\n", sys.stdout)
@@ -45,9 +55,8 @@ def classify_pictures(args: argparse.Namespace, network: Network) -> int:
             cure = "" if args.photo else "; --photo prepares photos of digits"
             tell(f"warning: {path} is unlike the images of the training set: {reason}{cure}")
     if args.given is not None:
-        count = len(images)
-        save_figure(plot_images(images, labels, count), args.given)
-    return 0
+        outputs.write(save_figure, plot_images(images, labels, len(images)), args.given)
+    return outputs.status()
 
 
 def classified(network: Network, file: Path, images: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -66,8 +75,9 @@ def _taken(path: Path, network: Network, photo: bool) -> _Image:
         return read_image(path, image_size=(height, width), channels=channels)
     if channels != 1:
         raise ValueError(f"--photo must be given for networks of grey images, not of {channels}")
+    image = read_image(path, channels=1)
     try:
-        return prepare_digit(read_image(path, channels=1), (height, width))
+        return prepare_digit(image, (height, width))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

@@ -242,6 +242,9 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
     status = 130 if record.stopped_by == "interrupt" else 0
     if ranks.rank > 0:
         return status
+    if status and not len(record.iteration):
+        tell("interrupted before the first iteration: nothing was learned, and no network is saved")
+        return status
     if status:
         tell(
             f"stopped by Ctrl-C after iteration {len(record.iteration)}, with what was learned "

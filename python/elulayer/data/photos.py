@@ -58,6 +58,8 @@ def prepare_digit(
     if not np.isfinite(grey).all():
         raise ValueError("image must be finite, not hold NaN or infinity")
     ink = _ink(grey.mean(axis=0) if grey.ndim == 3 else grey)
+    if not ink.any():
+        raise ValueError(f"image must show a digit, and be larger than {grey.shape[-2:]}")
     rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
     digit = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     scale = _PART * min(height / digit.shape[0], width / digit.shape[1])

@@ -155,6 +155,11 @@ def holds_image_files(folder: Path) -> bool:
     return any(next(_images(sub), None) is not None for sub in _folders(folder))
 
 
+def holds_loose_images(folder: Path) -> bool:
+    """Whether a folder itself has an image file in it."""
+    return any(path.suffix.lower() in _SUFFIXES for path in folder.iterdir())
+
+
 def _pillow() -> Any:
     try:
         pillow = importlib.import_module("PIL")

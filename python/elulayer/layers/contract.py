@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -33,11 +35,13 @@ def named(index: int, layer: Layer) -> Iterator[None]:
     """Say in what a layer's own methods raise which layer it was."""
     try:
         yield
-    except _RENAMED as error:
+    except Exception as error:
         who = label(index, layer)
-        if type(error) not in _RENAMED or str(error).startswith(who):
-            raise
-        raise type(error)(f"{who}: {error}") from error
+        if type(error) in _RENAMED and not str(error).startswith(who):
+            raise type(error)(f"{who}: {str(error) or type(error).__name__}") from error
+        if type(error) not in _RENAMED and sys.version_info >= (3, 11):
+            error.add_note(f"raised in {who}")
+        raise
 
 
 def check_definition(index: int, layer: object) -> None:
@@ -51,7 +55,9 @@ def check_definition(index: int, layer: object) -> None:
         raise TypeError(f"layers[{index}] must be a Layer, not {described(layer)}")
     for method in ("predict", "backward"):
         if getattr(type(layer), method) is getattr(Layer, method):
-            raise TypeError(f"{label(index, layer)} must define {method}")
+            near = difflib.get_close_matches(method, set(dir(layer)) - set(dir(Layer)), n=1)
+            hint = f"; is {near[0]} meant to be it?" if near else ""
+            raise TypeError(f"{label(index, layer)} must define {method}{hint}")
     names: object = layer.learnables
     if isinstance(names, str):
         raise TypeError(
@@ -76,14 +82,19 @@ def settle_learnables(index: int, layer: Layer) -> None:
             raise ValueError(
                 f"{label(index, layer)}: its learnable {name!r} must have a value after initialize"
             )
+        who = f"{label(index, layer)}: its learnable {name!r}"
+        if isinstance(value, np.ma.MaskedArray):
+            raise TypeError(f"{who} must not be a masked array, whose mask would be ignored")
         try:
-            setattr(layer, name, np.array(value, dtype=np.float32))
+            with np.errstate(over="ignore"):
+                array = np.array(value, dtype=np.float32)
         except (TypeError, ValueError, RuntimeError, BufferError) as error:
-            raise TypeError(
-                f"{label(index, layer)}: its learnable {name!r} must be numbers, not {shown(value)}"
-            ) from error
-        if not np.isfinite(getattr(layer, name)).all():
-            raise ValueError(f"{label(index, layer)}: its learnable {name!r} must be finite")
+            raise TypeError(f"{who} must be numbers, not {shown(value)}") from error
+        wrong = ~np.isfinite(array)
+        if wrong.any():
+            bad = np.asarray(value)[wrong][0]
+            raise ValueError(f"{who} must be finite as float32, not {bad} as one of {array.size}")
+        setattr(layer, name, array)
     for what in ("learn_rate_factors", "l2_factors"):
         for name, factor in getattr(layer, what).items():
             if name not in layer.learnables:
@@ -132,7 +143,8 @@ def check_gradients(
     if len(items) != len(names):
         raise ValueError(
             f"{who}, {'a tuple of ' * (len(names) > 1)}{counted(len(names), 'gradient')}, not "
-            f"{described(result)}"
+            f"{described(result)}: learnables must name what has a gradient, and is "
+            f"{tuple(layer.learnables)}"
         )
     gradients: list[FloatArray] = []
     for name, item in zip(names[1:], items[1:], strict=True):

@@ -207,7 +207,7 @@ def custom_classes(custom_layers: Iterable[type[Layer]]) -> dict[str, type[Layer
     given: Iterable[Any] = (custom_layers,) if isinstance(custom_layers, type) else custom_layers
     for cls in given:
         if not isinstance(cls, type) or not issubclass(cls, Layer):
-            raise TypeError(f"custom_layers must hold classes of layers, not {cls!r}")
+            raise TypeError(f"custom_layers must hold classes of layers, not {shown(cls)}")
         if _is_built_in(cls):
             continue
         other = custom.setdefault(cls.__name__, cls)

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._support.checks import as_array, kind_of
 from .._support.typing import AnyArray
+from .._support.wording import shown
 from ..layers import (
     BatchNormalizationLayer,
     Convolution2DLayer,
@@ -41,7 +42,7 @@ def state_dict(layers: Sequence[Layer]) -> dict[str, AnyArray]:
     for key, (layer, name) in _places(layers).items():
         state[key] = np.array(getattr(layer, name))
         if key.endswith(".running_var"):
-            state[key.replace("running_var", _COUNT)] = np.array(0)
+            state[key.removesuffix("running_var") + _COUNT] = np.array(0)
     return state
 
 
@@ -50,7 +51,9 @@ def load_state_dict(layers: Sequence[Layer], state: Mapping[str, Any]) -> None:
     if not isinstance(state, Mapping):
         raise TypeError(f"state must be a mapping, as state_dict returns, not {kind_of(state)}")
     places = _places(layers)
-    given = {key for key in state if key.rpartition(".")[2] != _COUNT}
+    if odd := [key for key in state if not isinstance(key, str)]:
+        raise TypeError(f"state must have keys that are str, not {shown(odd[0])}")
+    given = {key for key in state if key in places or key.rpartition(".")[2] != _COUNT}
     if given != places.keys():
         raise ValueError(_other_keys(given, places.keys()))
     arrays = {}
@@ -74,9 +77,9 @@ def load_state_dict(layers: Sequence[Layer], state: Mapping[str, Any]) -> None:
 
 def _other_keys(given: set[str], own: Set[str]) -> str:
     """Return the message for a state of other keys than the network's own."""
-    for key in given:
-        prefix = next((key.removesuffix(name) for name in own if key.endswith(f".{name}")), "")
-        if prefix and given == {prefix + name for name in own}:
+    for key in own:
+        prefix = next((other.removesuffix(key) for other in given if other.endswith(f".{key}")), "")
+        if prefix and all(other.removeprefix(prefix) in own - {other} for other in given):
             return f"state must have keys without {prefix!r}: each key of it begins with that"
     return "state must have the keys of the network's own state_dict; " + "; ".join(
         f"{what} {', '.join(sorted(keys))}"

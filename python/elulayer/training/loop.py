@@ -351,6 +351,14 @@ class Loop:
         return FloatingPointError(
             f"training stopped at iteration {iteration} (epoch {self.run.epoch}): {why}; "
             "a smaller initial_learn_rate or smaller values in X may help"
+            + "; check_layer finds a layer of your own that is wrong"
+            * self._has_own_layers()
+        )
+
+    def _has_own_layers(self) -> bool:
+        package = __name__.partition(".")[0]
+        return any(
+            type(layer).__module__.partition(".")[0] != package for layer in self.network.layers
         )
 
     def _total_images(self) -> int | None:

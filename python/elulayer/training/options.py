@@ -171,6 +171,11 @@ class TrainingOptions:
     def __new__(cls, *args: Any, **options: Any) -> TrainingOptions:
         """Check the names of the options."""
         names = [field.name for field in fields(cls)]
+        if len(args) > 1:
+            raise TypeError(
+                "TrainingOptions takes one argument without a name, the solver; options have "
+                f"names, as in TrainingOptions('sgdm', max_epochs=4), not {shown(args[1:])}"
+            )
         for name in options:
             if name not in names:
                 near = difflib.get_close_matches(name, names, n=1)
@@ -322,5 +327,5 @@ def _functions(given: Any) -> tuple[OutputFunction, ...]:
     functions = tuple(given) if several else (given,)
     for function in functions:
         if not callable(function):
-            raise TypeError(f"output_fcn must be a function or several, not {function!r}")
+            raise TypeError(f"output_fcn must be a function or several, not {shown(function)}")
     return functions

@@ -297,7 +297,10 @@ def _is_array_like(value: Any) -> bool:
 def _labels(Y: npt.ArrayLike) -> AnyArray:
     labels = label_array("Y", Y)
     if labels.ndim != 1:
-        raise ValueError(f"Y must have shape (N,), one label per image, not {labels.shape}")
+        cure = ""
+        if labels.ndim == 2:
+            cure = "; Y.ravel()" if 1 in labels.shape else "; Y.argmax(axis=1) of one-hot rows"
+        raise ValueError(f"Y must have shape (N,), one label per image, not {labels.shape}{cure}")
     require_no_missing("Y", labels)
     return labels
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .._support.process import share_of_threads
+from .._support.wording import shown
 from ..layers import Layer
 from ..network import Network
 from ..network.labels import distinct, label_array, plain_strings, require_no_missing
@@ -170,5 +171,5 @@ def _sorted_classes(classes: npt.ArrayLike | None) -> Any:
     if given.ndim == 1:
         require_no_missing("classes", given)
     if given.ndim != 1 or given.size == 0 or not np.array_equal(distinct("classes", given), given):
-        raise ValueError(f"classes must be different labels in sorted order, not {classes!r}")
+        raise ValueError(f"classes must be different labels in sorted order, not {shown(classes)}")
     return given
