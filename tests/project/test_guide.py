@@ -31,8 +31,9 @@ def test_guide(tmp_path, monkeypatch):
     assert shown == {picture.name for picture in tmp_path.glob("*.png")} != set()
 
 
-def test_the_guides_mistake_cannot_be_seen_in_the_accuracy():
+def test_the_guides_mistake_cannot_be_seen_in_the_accuracy(tmp_path, monkeypatch):
     """The layer as the guide first has it learns to classify all the same."""
+    monkeypatch.chdir(tmp_path)
     blocks = documents.BLOCK.findall(GUIDE.read_text())
     names = {}
     for code, _ in blocks[:3]:
