@@ -150,7 +150,6 @@ clean:
 new_venv = $(PYTHON) -m venv $(1) || { rm -rf $(1); $(PYTHON) -m virtualenv $(1); } || \
   { rm -rf $(1); echo "$(PYTHON) has neither a working venv module nor virtualenv" >&2; exit 1; }
 
-# mpi4py and an MPI of PyPI's; the package and what it needs come from the other environment.
 # With the extension for XLA, apart from the environment's own.
 build/bench-python/.installed: $(VENV)/.installed-bench
 	SKBUILD_BUILD_DIR=build/bench-python/objects SKBUILD_CMAKE_DEFINE="$(with_xla);ELULAYER_CUDA=OFF" \
@@ -158,6 +157,7 @@ build/bench-python/.installed: $(VENV)/.installed-bench
 	@touch $@
 bench_python = PYTHONPATH=$(abspath build/bench-python/site) $(BIN)/python
 
+# mpi4py and an MPI of PyPI's; the package and what it needs come from the other environment.
 build/mpi/%/.installed: $(VENV)/.installed-test
 	$(call new_venv,build/mpi/$*)
 	build/mpi/$*/bin/python -m pip install --quiet mpi4py $*

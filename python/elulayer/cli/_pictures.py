@@ -32,6 +32,8 @@ def classify_pictures(args: argparse.Namespace, network: Network) -> int:
                 f"--{name.replace('_', '-')} must be given for the images of a data set, not "
                 "with image files"
             )
+    if args.photo and (channels := network.input_layer.input_shape[0]) != 1:
+        raise ValueError(f"--photo must be given for networks of grey images, not of {channels}")
     outputs = Outputs()
     paths: list[Path] = []
     taken: list[_Image] = []
@@ -73,8 +75,6 @@ def _taken(path: Path, network: Network, photo: bool) -> _Image:
     channels, height, width = network.input_layer.input_shape
     if not photo:
         return read_image(path, image_size=(height, width), channels=channels)
-    if channels != 1:
-        raise ValueError(f"--photo must be given for networks of grey images, not of {channels}")
     image = read_image(path, channels=1)
     try:
         return prepare_digit(image, (height, width))

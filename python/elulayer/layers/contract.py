@@ -78,11 +78,9 @@ def settle_learnables(index: int, layer: Layer) -> None:
     """Turn each learnable into a float32 array; check that it is there, and the factors' names."""
     for name in layer.learnables:
         value = getattr(layer, name, None)
-        if value is None:
-            raise ValueError(
-                f"{label(index, layer)}: its learnable {name!r} must have a value after initialize"
-            )
         who = f"{label(index, layer)}: its learnable {name!r}"
+        if value is None:
+            raise ValueError(f"{who} must have a value after initialize")
         if isinstance(value, np.ma.MaskedArray):
             raise TypeError(f"{who} must not be a masked array, whose mask would be ignored")
         try:

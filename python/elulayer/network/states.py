@@ -79,7 +79,9 @@ def _other_keys(given: set[str], own: Set[str]) -> str:
     """Return the message for a state of other keys than the network's own."""
     for key in own:
         prefix = next((other.removesuffix(key) for other in given if other.endswith(f".{key}")), "")
-        if prefix and all(other.removeprefix(prefix) in own - {other} for other in given):
+        if prefix and all(
+            other.startswith(prefix) and other.removeprefix(prefix) in own for other in given
+        ):
             return f"state must have keys without {prefix!r}: each key of it begins with that"
     return "state must have the keys of the network's own state_dict; " + "; ".join(
         f"{what} {', '.join(sorted(keys))}"

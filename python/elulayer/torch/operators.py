@@ -58,8 +58,12 @@ def _array(tensor: Tensor) -> Any:
     if not tensor.is_cpu:
         return _dense(tensor.detach().resolve_neg())
     if tensor.dtype == torch.bfloat16:
-        from ml_dtypes import bfloat16
-
+        try:
+            from ml_dtypes import bfloat16
+        except ImportError as error:
+            raise ImportError(
+                "tensors of bfloat16 need the package ml_dtypes: pip install 'elulayer[bfloat16]'"
+            ) from error
         return tensor.detach().resolve_neg().view(torch.int16).numpy().view(bfloat16)
     try:
         return tensor.numpy()
