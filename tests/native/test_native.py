@@ -99,7 +99,7 @@ def test_find_package(compiled, tmp_path):
 
 
 def test_add_subdirectory(tmp_path):
-    """In a program whose own flags are a processor's: they leave the instruction sets apart."""
+    """With one thread, in a program with a processor's flags: they leave the sets apart."""
     source = tmp_path / "source"
     source.mkdir()
     (source / "main.cpp").write_text(
@@ -120,8 +120,9 @@ def test_add_subdirectory(tmp_path):
     )
     folder, flags = tmp_path / "build", ("-DELULAYER_OPENMP=OFF", "-DCMAKE_CXX_FLAGS=-march=native")
     run("cmake", "-S", source, "-B", folder, "-G", "Ninja", "-DELULAYER_TESTS=ON", *flags)
-    run("cmake", "--build", folder, "--target", "consumer", "digest")
+    run("cmake", "--build", folder, "--target", "consumer", "digest", "native_test")
     run(folder / "consumer")
+    assert re.search(r"\d+ passed, 0 failed", run(folder / "elulayer/tests/cpp/native_test"))
     for isa in el.cpu_info().usable:
         env = {**os.environ, "ELULAYER_ISA": isa}
         assert run(folder / "elulayer/tests/cpp/digest", env=env).startswith(f"{isa}, ")
