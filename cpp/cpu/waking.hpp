@@ -4,6 +4,7 @@
 // one call, or of calls that have followed each other closely. Times are in nanoseconds.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 
@@ -34,7 +35,7 @@ class Waking {
   // that is not known.
   void had_threads(std::int64_t start, std::int64_t last_begin, std::int64_t end) {
     if (start - region_end_ > 10 * awake && last_begin > 0) {  // they slept
-      const std::int64_t took = last_begin - start;
+      const std::int64_t took = std::min(last_begin - start, 10 * (cost_ + usual));
       cost_ = took < cost_ ? took : cost_ + (took - cost_) / 8;
     }
     region_end_ = end;
@@ -49,6 +50,8 @@ class Waking {
  private:
   // Shorter than they spin.
   static constexpr std::int64_t awake = 20000;
+  // Far more is the time for which another program had the processor, and says little of the next.
+  static constexpr std::int64_t usual = 100000;
   // Calls in close succession do this many times the work that waking costs before they wake
   // threads: a loop soon has them, and a few calls lose little.
   static constexpr int patience = 4;

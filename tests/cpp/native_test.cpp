@@ -197,6 +197,9 @@ void check_waking() {
   }
   now += 1000 * us;
   check(waking.pays(now, 10 * us), "where waking has become cheap small work wakes threads");
+  waking.had_threads(now, now + 100'000 * us, now + 101'000 * us);
+  now += 200'000 * us;
+  check(waking.pays(now, 250 * us), "one thread that began late counts for little");
 }
 
 // What a thread may have been set to by others.
