@@ -157,10 +157,11 @@ def test_autocast():
     ("arguments", "options", "error", "message"),
     [
         (([1.0], 1.0), {}, TypeError, "x must be a tensor, not list"),
-        ((torch.ones(2, 3, dtype=torch.int32), 1.0), {}, TypeError, "not of torch.int32"),
-        ((torch.ones(2, 3), torch.ones(3).double()), {}, TypeError, r"alpha.to\(torch.float32\)"),
+        ((torch.ones(2, 3, dtype=torch.int32), 1.0), {}, TypeError, r"int32.*: x.float\(\)"),
+        ((torch.ones(2, 3), torch.ones(3).double()), {}, TypeError, r"or x.to\(torch.float64\)"),
         ((torch.ones(2, 3), torch.ones(3).int()), {}, TypeError, "not torch.int32"),
         ((torch.ones(2, 3), torch.ones(4)), {}, ValueError, r"alpha must have shape \(3,\)"),
+        ((torch.ones(3, 4, 5), torch.ones(3)), {}, ValueError, "dim=0 has as many channels"),
         ((torch.ones(2, 3), torch.ones(3, 1)), {}, ValueError, r"\(C,\) or \(\), not \(3, 1\)"),
         ((torch.ones(2, 3), torch.ones(3)), {"dim": 2}, IndexError, "from -2 to 1, not 2"),
         ((torch.ones(3), torch.ones(3)), {}, IndexError, "from -1 to 0, not 1"),
@@ -176,6 +177,13 @@ def test_autocast():
 def test_what_does_not_fit(arguments, options, error, message):
     with pytest.raises(error, match=message):
         elu(*arguments, **options)
+
+
+def test_the_functions_on_arrays_name_the_one_that_is_differentiable():
+    x = torch.ones(2, 3)
+    np.testing.assert_array_equal(el.elu(x, 0.5), np.ones((2, 3)))
+    with pytest.raises(TypeError, match=r"x must not require a gradient.*elulayer\.torch\.elu"):
+        el.elu(x.requires_grad_(), 0.5)
 
 
 def test_devices_without_kernels_have_the_formula():

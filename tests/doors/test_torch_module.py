@@ -56,6 +56,8 @@ def test_options():
     [
         ((0,), {}, ValueError, "num_channels must be at least 1, not 0"),
         ((2.5,), {}, TypeError, "num_channels must be an integer, not 2.5"),
+        ((3,), {"alpha": "a"}, TypeError, "alpha must be a number or a tensor, not 'a'"),
+        ((3,), {"dtype": torch.int32}, TypeError, "dtype must be a floating one, not torch.int32"),
         ((3,), {"alpha": torch.ones(4)}, ValueError, r"alpha must have shape \(3,\) or \(\)"),
         (
             (3,),
@@ -173,6 +175,7 @@ def test_convert_other_dimensions():
     ("model", "message"),
     [
         (lambda: nn.Sequential(nn.Linear(4, 3)), "module must hold torch.nn.ELU, not none"),
+        (lambda: nn.Sequential(nn.PReLU()), "prelu=True replaces its torch.nn.PReLU"),
         (lambda: Unreached(), "spare must be reached by the forward pass"),
         (lambda: Twice(), r"unit must have one number of channels, not \[3, 4\]"),
     ],
@@ -184,6 +187,13 @@ def test_what_cannot_be_converted_stays_as_it_is(model, message):
         convert(model, torch.randn(2, 4))
     assert repr(model) == before and model.training
     assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+def test_convert_names_what_is_missing():
+    with pytest.raises(TypeError, match=r"module must be a torch\.nn\.Module, not list"):
+        convert([nn.ELU()], torch.randn(2, 4))
+    with pytest.raises(TypeError, match="inputs must follow the module"):
+        convert(nn.Sequential(nn.ELU()))
 
 
 class Own(nn.ELU):

@@ -81,6 +81,16 @@ def test_from_network_and_back(network, digits):
     assert not np.array_equal(back.layers[3].alpha, network.layers[3].alpha)
 
 
+def test_values_of_tensors_that_numpy_does_not_take(network):
+    """Parameters, which require a gradient, and bfloat16."""
+    model = from_network(network).bfloat16()
+    state = dict(model.named_parameters()) | dict(model.named_buffers())
+    back = el.Network(el.models.blog_layers((1, 28, 28), 10), range(10))
+    back.initialize(0)
+    back.load_state_dict(state)
+    assert np.array_equal(back.layers[3].alpha, model[3].alpha.detach().float().numpy())
+
+
 def test_every_layer_has_its_module():
     network = network_of(every_layer())
     same_labels(network, from_network(network), images(7))

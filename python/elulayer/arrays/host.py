@@ -20,6 +20,7 @@ from .place import (
     check_range,
     is_number,
     not_positive,
+    requires_gradient,
 )
 
 _Array = npt.NDArray[Any]
@@ -131,7 +132,12 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 
 def _as_array(value: Any, name: str) -> _Array:
-    array = as_array(name, value)
+    try:
+        array = as_array(name, value)
+    except TypeError:
+        if getattr(value, "requires_grad", False) is True:
+            raise requires_gradient(name) from None
+        raise
     if not array.dtype.isnative and array.dtype.newbyteorder("=").name in ITEM_SIZES:
         raise TypeError(
             f"{name} must be in this machine's byte order, not of dtype {array.dtype.str!r}; "

@@ -182,6 +182,14 @@ def check_range(value: float, name: str, dtype: str) -> None:
         raise ValueError(f"{name} must be in the range of {dtype}, not {reprlib.repr(value)}")
 
 
+def requires_gradient(name: str) -> TypeError:
+    """Return the error for a tensor that is part of a graph, as no result would be."""
+    return TypeError(
+        f"{name} must not require a gradient, as the result is no part of a graph for automatic "
+        f"differentiation: elulayer.torch.elu is differentiable, {name}.detach() is taken here"
+    )
+
+
 def not_positive(alpha: object) -> ValueError:
     """Return the error for an alpha from which backward cannot start with the output."""
     return ValueError(f"alpha must be greater than 0 where output is given, not {alpha}")

@@ -59,7 +59,7 @@ def load_state_dict(layers: Sequence[Layer], state: Mapping[str, Any]) -> None:
     arrays = {}
     for key, (layer, name) in places.items():
         old = np.asarray(getattr(layer, name))
-        new = as_array(f"state[{key!r}]", state[key])
+        new = as_array(f"state[{key!r}]", _values(state[key]))
         if new.shape != old.shape or new.dtype.kind != "f":
             raise ValueError(
                 f"state[{key!r}] must hold floats of shape {old.shape}, not {new.dtype} of shape "
@@ -73,6 +73,13 @@ def load_state_dict(layers: Sequence[Layer], state: Mapping[str, Any]) -> None:
             raise ValueError(f"state[{key!r}] must be at least 0")
     for key, (layer, name) in places.items():
         setattr(layer, name, arrays[key])
+
+
+def _values(value: Any) -> Any:
+    """Return a tensor's values where NumPy takes them, whatever its device and floating dtype."""
+    if getattr(value, "is_floating_point", bool)():
+        return value.detach().cpu().double()
+    return value
 
 
 def _other_keys(given: set[str], own: Set[str]) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from .._support.checks import kind_of
 from .module import ELU
 
 
@@ -45,6 +46,8 @@ def convert(
 
     Raises
     ------
+    TypeError
+        If `module` is none, or there are no inputs.
     ValueError
         If the model has no unit to replace, the pass does not come to one, or it comes to one with
         different numbers of channels; if one has hooks; or if the model computes something else
@@ -58,13 +61,24 @@ def convert(
     >>> convert(model, torch.zeros(1, 3, 9, 9))[1]
     ELU(8)
     """
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module must be a torch.nn.Module, not {kind_of(module)}")
+    if not inputs:
+        raise TypeError(
+            "inputs must follow the module: what it is called with, such as "
+            "torch.zeros(1, 3, 224, 224)"
+        )
     kinds = (nn.ELU, nn.PReLU) if prelu else (nn.ELU,)
     units: dict[nn.Module, str] = {
         unit: name or "module" for name, unit in module.named_modules() if type(unit) in kinds
     }
     if not units:
+        has_prelu = any(type(part) is nn.PReLU for part in module.modules())
         raise ValueError(
-            "module must hold torch.nn.ELU" + " or torch.nn.PReLU" * prelu + ", not none of them"
+            "module must hold torch.nn.ELU"
+            + " or torch.nn.PReLU" * prelu
+            + ", not none of them"
+            + "; prelu=True replaces its torch.nn.PReLU" * has_prelu
         )
     for unit, name in units.items():
         if unit._forward_hooks or unit._forward_pre_hooks or unit._backward_hooks:

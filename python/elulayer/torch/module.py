@@ -9,6 +9,7 @@ import torch.fx
 from torch import Tensor
 
 from .._support.checks import integer
+from .._support.wording import shown
 from .functional import elu
 
 torch.fx.wrap("elu")  # a call of its own to torch.fx.symbolic_trace
@@ -39,7 +40,8 @@ class ELU(torch.nn.Module):
     Raises
     ------
     TypeError, ValueError
-        If `num_channels` is not a positive integer, or `alpha` does not fit it.
+        If `num_channels` is not a positive integer, `alpha` is no number or tensor or does not fit
+        it, or `dtype` is not a floating one.
 
     Examples
     --------
@@ -64,7 +66,12 @@ class ELU(torch.nn.Module):
         self.shared = shared
         self.dim = dim
         shape = () if shared else (self.num_channels,)
-        given = torch.as_tensor(alpha)
+        if dtype is not None and not dtype.is_floating_point:
+            raise TypeError(f"dtype must be a floating one, not {dtype}")
+        try:
+            given = torch.as_tensor(alpha)
+        except (TypeError, ValueError, RuntimeError):
+            raise TypeError(f"alpha must be a number or a tensor, not {shown(alpha)}") from None
         if given.shape not in ((), shape):
             allowed = "()" if shared else f"{shape} or ()"
             raise ValueError(f"alpha must have shape {allowed}, not {tuple(given.shape)}")

@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from ..layout import Layout, layout_of
+from ..place import requires_gradient
 
 # CUDA's handle of the default stream of a process; 0 stands for it too.
 DEFAULT_STREAM = 1
@@ -98,10 +99,7 @@ class _Torch(Library):
 
     def check(self, array: Any, name: str) -> None:
         if array.requires_grad:
-            raise TypeError(
-                f"{name} must not require a gradient, as the result is no part of a graph for "
-                f"automatic differentiation; give {name}.detach()"
-            )
+            raise requires_gradient(name)
         if array.is_neg():
             raise ValueError(
                 f"{name} must not be a view that negates its elements when they are read; "
