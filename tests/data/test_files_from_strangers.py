@@ -124,6 +124,7 @@ def good(tmp_path_factory):
         "idx": idx,
         "idx.gz": gzip.compress(idx),
         "cifar": b"".join(bytes([k]) + bytes(3072) for k in range(3)),
+        "folder": png(8, 8, zlib.compress(bytes(8 * 9))),
         **{kind: encoded(pixels, kind) for kind in FORMATS},
     }
     return Good((folder, files))
@@ -175,12 +176,29 @@ def cifar10(path):
         raise ValueError(str(error).replace(str(folder / "test_batch.bin"), str(path))) from error
 
 
+def image_folder(path):
+    """Read a file in its place among the images of two classes."""
+    folder = path.with_name("images")
+    images = [folder / name / f"{number}.png" for name in ("a", "b") for number in range(2)]
+    for image in images:
+        image.parent.mkdir(parents=True, exist_ok=True)
+        image.unlink(missing_ok=True)
+        image.write_bytes(png(8, 8, zlib.compress(bytes(8 * 9))))
+    images[0].unlink()
+    images[0].symlink_to(path)
+    try:
+        return np.concatenate(load_image_folder(folder)[::2])
+    except ValueError as error:
+        raise ValueError(str(error).replace(str(images[0]), str(path))) from error
+
+
 READERS = {
     "network": el.load_network,
     "checkpoint": resume,
     "idx": read_idx,
     "idx.gz": read_idx,
     "cifar": cifar10,
+    "folder": image_folder,
     **dict.fromkeys(FORMATS, read_image),
 }
 
