@@ -1,14 +1,16 @@
 // Whether to wake OpenMP's threads, which spin for some tens of microseconds after a region and
 // then sleep. To wake them takes from tens to hundreds of microseconds, by the machine: how long it
-// took is measured where it is done, and threads are woken for work that gains more than that, of
-// one call, or of calls that have followed each other closely. Times are in nanoseconds.
+// took is measured where it is done, and threads are woken for work that gains more than its
+// median, of one call, or of calls that have followed each other closely. Times are in nanoseconds.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <cstdint>
 
 namespace elulayer::cpu {
+
+// What waking is taken to cost before it has been measured.
+constexpr std::int64_t usual_waking_cost = 100000;
 
 // Of one calling thread, which has OpenMP threads of its own; what waking costs is known to all.
 class Waking {
@@ -35,8 +37,7 @@ class Waking {
   // that is not known.
   void had_threads(std::int64_t start, std::int64_t last_begin, std::int64_t end) {
     if (start - region_end_ > 10 * awake && last_begin > 0) {  // they slept
-      const std::int64_t took = std::min(last_begin - start, 10 * (cost_ + usual));
-      cost_ = took < cost_ ? took : cost_ + (took - cost_) / 8;
+      cost_ += last_begin - start > cost_ ? cost_ / 8 : -cost_ / 8;
     }
     region_end_ = end;
   }
@@ -50,8 +51,6 @@ class Waking {
  private:
   // Shorter than they spin.
   static constexpr std::int64_t awake = 20000;
-  // Far more is the time for which another program had the processor, and says little of the next.
-  static constexpr std::int64_t usual = 100000;
   // Calls in close succession do this many times the work that waking costs before they wake
   // threads: a loop soon has them, and a few calls lose little.
   static constexpr int patience = 4;

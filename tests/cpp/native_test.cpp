@@ -159,7 +159,7 @@ void check_memory_of_sums() {
 // With times that are made up: waking takes 300 us, where it is done.
 void check_waking() {
   constexpr std::int64_t us = 1000;
-  std::atomic<std::int64_t> cost{0};
+  std::atomic<std::int64_t> cost{elulayer::cpu::usual_waking_cost};
   elulayer::cpu::Waking waking(cost);
   std::int64_t now = 1'000'000 * us;
   const auto call = [&](std::int64_t gain) {  // of twice that time with one thread
@@ -173,7 +173,11 @@ void check_waking() {
     }
     return woken;
   };
-  check(call(10 * us), "threads are woken while it is not known what that costs");
+  for (int i = 0; i < 20; ++i) {
+    check(call(1000 * us), "work that gains much wakes threads");
+    now += 1000 * us;
+  }
+  check(cost > 200 * us && cost < 400 * us, "what waking costs is learned");
   int woken = 0;
   for (int i = 0; i < 100; ++i) {
     now += 1000 * us;
@@ -199,7 +203,7 @@ void check_waking() {
   check(waking.pays(now, 10 * us), "where waking has become cheap small work wakes threads");
   waking.had_threads(now, now + 100'000 * us, now + 101'000 * us);
   now += 200'000 * us;
-  check(waking.pays(now, 250 * us), "one thread that began late counts for little");
+  check(waking.pays(now, 10 * us), "one thread that began late counts for little");
 }
 
 // What a thread may have been set to by others.

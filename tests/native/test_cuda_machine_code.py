@@ -177,6 +177,8 @@ def functions(tools, installed, tmp_path_factory):
         for cubin, text in zip(cubins, pool.map(disassemble, cubins), strict=True):
             arch = cubin.name.split(".")[-2]
             found += [(arch, kernel_of(symbol), ops) for symbol, ops in opcodes(text)]
+    built = {arch for arch, *_ in found}
+    assert built == FULL_OCCUPANCY.keys(), f"the package is built for {sorted(built)} alone"
     return found
 
 
