@@ -29,7 +29,7 @@ std::atomic<bool> in_forked_child{false};
 // What an element costs the cheapest function on the fastest machine: threads gain no less.
 constexpr double element_ns = 0.13;
 
-std::atomic<std::int64_t> waking_cost{usual_waking_cost};
+std::atomic<std::int64_t> waking_cost{least_waking_cost};
 thread_local Waking waking(waking_cost);
 
 std::int64_t now_ns() {

@@ -9,8 +9,8 @@
 
 namespace elulayer::cpu {
 
-// What waking is taken to cost before it has been measured.
-constexpr std::int64_t usual_waking_cost = 100000;
+// What waking is taken to cost before it has been measured: no more than it does.
+constexpr std::int64_t least_waking_cost = 20000;
 
 // Of one calling thread, which has OpenMP threads of its own; what waking costs is known to all.
 class Waking {
@@ -29,7 +29,8 @@ class Waking {
       alone_ = 0;
       return true;
     }
-    cost_ -= cost_ / 256;  // what was measured long ago may no longer be so
+    const std::int64_t cost = cost_;
+    cost_ = cost - cost / 2048;  // what was measured long ago may no longer be so
     return false;
   }
 
@@ -37,7 +38,8 @@ class Waking {
   // that is not known.
   void had_threads(std::int64_t start, std::int64_t last_begin, std::int64_t end) {
     if (start - region_end_ > 10 * awake && last_begin > 0) {  // they slept
-      cost_ += last_begin - start > cost_ ? cost_ / 8 : -cost_ / 8;
+      const std::int64_t cost = cost_;
+      cost_ = last_begin - start > cost ? cost + cost / 8 + 1 : cost - cost / 8;
     }
     region_end_ = end;
   }

@@ -138,6 +138,14 @@ def test_initialize():
         def initialize(self, input_shape, rng):
             self.alpha = np.log(-np.ones(input_shape[0]))
 
+    def no_such_key():
+        return {}["k"]
+
+    class WithoutSelf(ELU):
+        def __init__(self):
+            super().__init__()
+            self.initialize = lambda input_shape, rng: no_such_key()
+
     class Factors(ELU):
         def initialize(self, input_shape, rng):
             self.learn_rate_factors["alfa"] = 0
@@ -148,6 +156,7 @@ def test_initialize():
     message = only_failure(Raises(), "initialize").message
     assert message.startswith("initialize raised RuntimeError: no such luck (line ")
     assert message.endswith(" of test_check_layer.py)")
+    assert only_failure(WithoutSelf(), "initialize").message.endswith(" of test_check_layer.py)")
     message = only_failure(NoState(), "initialize").message
     assert message == "'mean', which state names, must be an array after initialize, not None"
     message = only_failure(NotFinite(), "initialize").message

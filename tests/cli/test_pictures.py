@@ -111,8 +111,9 @@ def test_a_bad_file_costs_the_others_nothing(photo, saved, pictures, tmp_path, c
     assert capsys.readouterr().out == ""
 
 
-def test_images_that_are_in_no_sub_folder(folder, capsys):
-    message = error(capsys, "train", "--data", str(folder / "0"))
+@pytest.mark.parametrize("options", [(), ("--grey",)])
+def test_images_that_are_in_no_sub_folder(options, folder, capsys):
+    message = error(capsys, "train", "--data", str(folder / "0"), *options)
     assert message.startswith(f"{folder / '0'} must have a sub-folder of images for each class")
 
 

@@ -4,6 +4,7 @@ import copy
 import io
 import pickle
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="the optional package torch is not installed")
@@ -57,7 +58,9 @@ def test_options():
         ((0,), {}, ValueError, "num_channels must be at least 1, not 0"),
         ((2.5,), {}, TypeError, "num_channels must be an integer, not 2.5"),
         ((3,), {"alpha": "a"}, TypeError, "alpha must be a number or a tensor, not 'a'"),
-        ((3,), {"dtype": torch.int32}, TypeError, "dtype must be a floating one, not torch.int32"),
+        ((3,), {"dtype": torch.int32}, TypeError, "a floating one of torch's, not torch.int32"),
+        ((3,), {"dtype": "float32"}, TypeError, "a floating one of torch's, not 'float32'"),
+        ((3,), {"alpha": np.ones(3)[::-1]}, TypeError, r"not array.*negative.*copy\(\)"),
         ((3,), {"alpha": torch.ones(4)}, ValueError, r"alpha must have shape \(3,\) or \(\)"),
         (
             (3,),

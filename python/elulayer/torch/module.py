@@ -41,7 +41,7 @@ class ELU(torch.nn.Module):
     ------
     TypeError, ValueError
         If `num_channels` is not a positive integer, `alpha` is no number or tensor or does not fit
-        it, or `dtype` is not a floating one.
+        it, or `dtype` is not a floating one of torch's.
 
     Examples
     --------
@@ -66,12 +66,14 @@ class ELU(torch.nn.Module):
         self.shared = shared
         self.dim = dim
         shape = () if shared else (self.num_channels,)
-        if dtype is not None and not dtype.is_floating_point:
-            raise TypeError(f"dtype must be a floating one, not {dtype}")
+        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+            raise TypeError(f"dtype must be a floating one of torch's, not {shown(dtype)}")
         try:
             given = torch.as_tensor(alpha)
-        except (TypeError, ValueError, RuntimeError):
-            raise TypeError(f"alpha must be a number or a tensor, not {shown(alpha)}") from None
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise TypeError(
+                f"alpha must be a number or a tensor, not {shown(alpha)}: {error}"
+            ) from error
         if given.shape not in ((), shape):
             allowed = "()" if shared else f"{shape} or ()"
             raise ValueError(f"alpha must have shape {allowed}, not {tuple(given.shape)}")
