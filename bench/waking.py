@@ -1,9 +1,10 @@
 """Calls on arrays of middle sizes: in a loop, and a millisecond after the last one.
 
-    python bench/waking.py [--repeats 60]
+    python bench/waking.py [--repeats 300]
 
 OpenMP's threads sleep between calls that are far apart, and to wake them may cost more than they
-gain. Prints a table: microseconds with one thread, with all, and with the default, which chooses.
+gain. Prints a table: microseconds with one thread, with all, and with the default, which chooses;
+medians, and in the last column the mean after a pause as a part of that with one thread.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import elulayer as el
 PAUSE = 0.001  # seconds
 
 
-def median(call, repeats, pause):
-    """Return the median time of a call in microseconds, after a pause or directly after another."""
+def times_of(call, repeats, pause):
+    """Return the times of calls in microseconds, after a pause or directly after another."""
     times = []
     for _ in range(repeats):
         if pause:
@@ -29,19 +30,19 @@ def median(call, repeats, pause):
             call()
         start = time.perf_counter()
         call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times) * 1e6
+        times.append((time.perf_counter() - start) * 1e6)
+    return times
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=60)
+    parser.add_argument("--repeats", type=int, default=300)
     repeats = parser.parse_args().repeats
     threads = el.cpu_info().threads
     settings = {"1": 1, str(threads): threads, "default": None}
     heads = [f"{when}, {name}" for when in ("loop", "pause") for name in settings]
-    print(f"| function | elements | {' | '.join(heads)} |")
-    print("|---" * (2 + len(heads)) + "|")
+    print(f"| function | elements | {' | '.join(heads)} | mean |")
+    print("|---" * (3 + len(heads)) + "|")
     for exponent in range(15, 24):
         x = np.random.default_rng(0).normal(size=(4, 16, 2**exponent // 64)).astype(np.float32)
         alpha, out = np.full(16, 0.5, np.float32), np.empty_like(x)
@@ -53,11 +54,13 @@ def main():
         }
         for name, function in functions.items():
             row = [
-                median(lambda n=n, function=function: function(n), repeats, pause)
+                times_of(lambda n=n, function=function: function(n), repeats, pause)
                 for pause in (0, PAUSE)
                 for n in settings.values()
             ]
-            print(f"| {name} | 2^{exponent} | {' | '.join(f'{t:.0f}' for t in row)} |", flush=True)
+            medians = " | ".join(f"{statistics.median(times):.0f}" for times in row)
+            mean = statistics.mean(row[-1]) / statistics.mean(row[len(settings)])
+            print(f"| {name} | 2^{exponent} | {medians} | {mean:.2f} |", flush=True)
 
 
 if __name__ == "__main__":
