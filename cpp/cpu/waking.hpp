@@ -1,7 +1,8 @@
 // Whether to wake OpenMP's threads, which spin for some tens of microseconds after a region and
 // then sleep. To wake them takes from tens to hundreds of microseconds, by the machine: how long it
-// took is measured where it is done, and threads are woken for work that gains more than its
-// median, of one call, or of calls that have followed each other closely. Times are in nanoseconds.
+// took is followed in small steps, which a few late threads change little, and threads are woken
+// for work that gains more than that, of one call, or of calls that have followed each other
+// closely. Times are in nanoseconds.
 #pragma once
 
 #include <atomic>
