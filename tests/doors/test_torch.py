@@ -169,6 +169,7 @@ def test_autocast():
         ((torch.ones(2, 3), torch.ones(3, 1)), {}, ValueError, r"\(C,\) or \(\), not \(3, 1\)"),
         ((torch.ones(2, 3), torch.ones(3)), {"dim": 2}, IndexError, "from -2 to 1, not 2"),
         ((torch.ones(3), torch.ones(3)), {}, IndexError, "from -1 to 0, not 1"),
+        ((torch.tensor(1.0), torch.ones(3)), {}, ValueError, "x must have dimensions"),
         ((torch.ones(2, 3), torch.ones(3).to("meta")), {}, ValueError, "x's device cpu"),
         ((torch.ones(2, 3), "a"), {}, TypeError, "alpha must be a tensor or a number, not 'a'"),
         ((torch.ones(2, 3), torch.ones(3)), {"dim": "a"}, TypeError, "dim must be an integer"),
@@ -188,6 +189,8 @@ def test_the_functions_on_arrays_name_the_one_that_is_differentiable():
     np.testing.assert_array_equal(el.elu(x, 0.5), np.ones((2, 3)))
     with pytest.raises(TypeError, match=r"x must not require a gradient.*elulayer\.torch\.elu"):
         el.elu(x.requires_grad_(), 0.5)
+    with pytest.raises(TypeError, match=r"BFloat16; elulayer\.torch\.elu takes tensors"):
+        el.elu(torch.ones(2, 3, dtype=torch.bfloat16), 0.5)
 
 
 def test_devices_without_kernels_have_the_formula():

@@ -247,3 +247,12 @@ def test_an_input_changed_after_forward_is_an_error():
         alpha.add_(1)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         z.sum().backward()
+
+
+def test_the_operator_counts_dimensions_from_the_end_too():
+    x, alpha = torch.randn(4, 2, 3), torch.rand(3)
+    value, slope = torch.func.jvp(
+        lambda alpha: torch.ops.elulayer.elu(x, alpha, -1), (alpha,), (torch.ones(3),)
+    )
+    torch.testing.assert_close(value, elu(x, alpha, dim=-1))
+    torch.testing.assert_close(slope, torch.expm1(x.clamp(max=0)))

@@ -1,6 +1,7 @@
 """elulayer.torch.ELU and convert: as PyTorch's own modules are."""
 
 import copy
+import dataclasses
 import io
 import pickle
 
@@ -57,6 +58,7 @@ def test_options():
     [
         ((0,), {}, ValueError, "num_channels must be at least 1, not 0"),
         ((2.5,), {}, TypeError, "num_channels must be an integer, not 2.5"),
+        ((3,), {"alpha": 1j}, TypeError, "alpha must be real, not of torch.complex64"),
         ((3,), {"alpha": "a"}, TypeError, "alpha must be a number or a tensor, not 'a'"),
         ((3,), {"dtype": torch.int32}, TypeError, "a floating one of torch's, not torch.int32"),
         ((3,), {"dtype": "float32"}, TypeError, "a floating one of torch's, not 'float32'"),
@@ -197,6 +199,8 @@ def test_convert_names_what_is_missing():
         convert([nn.ELU()], torch.randn(2, 4))
     with pytest.raises(TypeError, match="inputs must follow the module"):
         convert(nn.Sequential(nn.ELU()))
+    with pytest.raises(TypeError, match="dim must be an integer, not 'a'"):
+        convert(nn.Sequential(nn.ELU()), torch.ones(2, 3), dim="a")
 
 
 class Own(nn.ELU):
@@ -237,11 +241,108 @@ def test_a_model_that_would_compute_something_else_stays():
     assert repr(convert(nn.Sequential(nn.ELU(inplace=True)), torch.randn(2, 3))[0]) == "ELU(3)"
 
 
-def test_hooks_and_frozen_weights():
+@dataclasses.dataclass
+class Wrapped:
+    value: torch.Tensor
+
+
+MASK = torch.eye(5, 3).bool()
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        lambda y: y,
+        lambda y: y.masked_fill(MASK, float("-inf")),
+        lambda y: y.masked_fill(MASK, torch.finfo(y.dtype).min),
+        lambda y: y.masked_fill(MASK, float("nan")),
+        Wrapped,
+    ],
+)
+def test_whatever_it_does_with_the_result(last):
+    """Masks hide no difference, and are none."""
+
+    class Model(nn.Module):
+        def __init__(self, in_place):
+            super().__init__()
+            self.first, self.unit = nn.Linear(4, 3), nn.ELU(inplace=in_place)
+            self.second = nn.PReLU()
+
+        def forward(self, x):
+            y = self.first(x)
+            return last(y + self.second(self.unit(y)))
+
+    for prelu in (False, True):
+        model = Model(in_place=True)
+        before, x = repr(model), torch.randn(5, 4)
+        with pytest.raises(ValueError, match="module must compute the same with other units"):
+            convert(model, x, prelu=prelu)
+        assert repr(model) == before
+        assert repr(convert(Model(in_place=False), x, prelu=prelu).unit) == "ELU(3)"
+
+
+class ReadsItsUnit(InPlace):
+    def forward(self, x):
+        return self.unit(self.linear(x)) * self.unit.inplace
+
+
+class Random(InPlace):
+    def forward(self, x):
+        return self.unit(self.linear(x)) + torch.rand(3)
+
+
+class Opaque(InPlace):
+    def forward(self, x):
+        return object()
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (ReadsItsUnit, "or has, .*'ELU' object has no attribute 'inplace'"),
+        (Random, "module must compute the same each time it is called"),
+        (Opaque, "unit must be reached by the forward pass of the inputs, in evaluation mode"),
+        (lambda: Boxed(), "module must return a tensor, or a container or dataclass of some"),
+    ],
+)
+def test_a_model_that_cannot_be_compared_stays(model, message):
+    model = model()
+    before = repr(model)
+    with pytest.raises(ValueError, match=message):
+        convert(model, torch.randn(5, 4))
+    assert repr(model) == before
+
+
+class Boxed(InPlace):
+    def forward(self, x):
+        self.unit(self.linear(x))
+        return object()
+
+
+def test_inputs_of_other_modules_and_models_without_values():
+    head = nn.Sequential(nn.Linear(3, 3), nn.ELU())
+    convert(head, nn.Linear(4, 3)(torch.randn(2, 4)))
+    with torch.device("meta"):
+        assert ELU(3).alpha.is_meta
+        model = convert(nn.Sequential(nn.Linear(4, 3), nn.ELU()), torch.ones(2, 4))
+    assert model[1].alpha.is_meta
+
+
+@pytest.mark.parametrize(
+    "register",
+    [
+        lambda unit: unit.register_forward_hook(lambda *arguments: None),
+        lambda unit: unit.register_full_backward_pre_hook(lambda *arguments: None),
+    ],
+)
+def test_hooks(register):
     model = nn.Sequential(nn.ELU())
-    model[0].register_forward_hook(lambda *arguments: None)
+    register(model[0])
     with pytest.raises(ValueError, match="0 must have no hooks"):
         convert(model, torch.ones(2, 3))
+
+
+def test_frozen_weights():
     unit = nn.PReLU(3)
     unit.weight.requires_grad_(False)
     assert not convert(unit, torch.ones(2, 3), prelu=True).alpha.requires_grad

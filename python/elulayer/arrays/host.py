@@ -134,9 +134,11 @@ def _leaves(value: Any) -> Iterator[Any]:
 def _as_array(value: Any, name: str) -> _Array:
     try:
         array = as_array(name, value)
-    except TypeError:
+    except TypeError as error:
         if getattr(value, "requires_grad", False) is True:
             raise requires_gradient(name) from None
+        if type(value).__module__ == "torch":
+            raise TypeError(f"{error}; elulayer.torch.elu takes tensors") from error
         raise
     if not array.dtype.isnative and array.dtype.newbyteorder("=").name in ITEM_SIZES:
         raise TypeError(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from .._support.checks import kind_of
 from .module import ELU
@@ -47,11 +49,12 @@ def convert(
     Raises
     ------
     TypeError
-        If `module` is no module, or there are no inputs.
+        If `module` is no module, there are no inputs, or `dim` is no integer.
     ValueError
         If the model has no unit to replace, the pass does not come to one, or it comes to one with
-        different numbers of channels; if one has hooks; or if the model computes something else
-        then, as where it uses what a unit does in place. Nothing is replaced then.
+        different numbers of channels; if one has hooks; or if the model, but for what `prelu` asks
+        for, computes something else then, as where it uses what a unit does in place, or nothing
+        that can be compared. Nothing is replaced then.
 
     Examples
     --------
@@ -68,6 +71,8 @@ def convert(
             "inputs must follow the module: what it is called with, such as "
             "torch.zeros(1, 3, 224, 224)"
         )
+    if not isinstance(dim, int):
+        raise TypeError(f"dim must be an integer, not {dim!r}")
     kinds = (nn.ELU, nn.PReLU) if prelu else (nn.ELU,)
     units: dict[nn.Module, str] = {
         unit: name or "module" for name, unit in module.named_modules() if type(unit) in kinds
@@ -81,19 +86,34 @@ def convert(
             + "; prelu=True replaces its torch.nn.PReLU" * has_prelu
         )
     for unit, name in units.items():
-        if unit._forward_hooks or unit._forward_pre_hooks or unit._backward_hooks:
+        if any(getattr(unit, hooks) for hooks in _HOOKS):
             raise ValueError(f"{name} must have no hooks, which would be lost")
     before, reached = _run(module, inputs, units, dim)
-    new = {unit: _learnable(unit, x, dim, learnable) for unit, x in reached.items()}
-    _replace(module, new)
-    result = new.get(module, module)
-    if not prelu and not _same(before, _run(result, inputs, {}, dim)[0]):
-        _replace(module, {new_unit: unit for unit, new_unit in new.items()})
-        raise ValueError(
-            "module must compute the same with other units in the places of its own; it uses what "
-            "one of them does in place, or calls one that is not found among its modules"
-        )
-    return result
+    new: dict[nn.Module, nn.Module] = {
+        unit: _learnable(unit, x, dim, learnable) for unit, x in reached.items()
+    }
+    elus: dict[nn.Module, nn.Module] = {unit: new[unit] for unit in new if type(unit) is nn.ELU}
+    cause = None
+    try:
+        _replace(module, elus)
+        same = _same(before, _run(elus.get(module, module), inputs, {}, dim)[0])
+        _replace(module, new)
+        _run(new.get(module, module), inputs, {}, dim)
+    except Exception as error:
+        same, cause = False, error
+    if same:
+        return new.get(module, module)
+    _replace(module, {new_unit: unit for unit, new_unit in new.items()})
+    if not _same(before, _run(module, inputs, {}, dim)[0]):
+        raise ValueError("module must compute the same each time it is called")
+    raise ValueError(
+        "module must compute the same with other units in the places of its own; it uses what one "
+        "of them does in place or has, or calls one that is not found among its modules"
+        + (f": {cause}" if cause else "")
+    ) from cause
+
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 def _replace(module: nn.Module, new: Mapping[nn.Module, nn.Module]) -> None:
@@ -117,7 +137,7 @@ def _run(
     try:
         module.eval()
         with torch.no_grad():
-            result = module(*copy.deepcopy(inputs))
+            result = module(*tree_map(_copy, inputs))
     finally:
         for hook in hooks:
             hook.remove()
@@ -126,7 +146,10 @@ def _run(
     for unit, tensors in seen.items():
         name = units[unit]
         if not tensors:
-            raise ValueError(f"{name} must be reached by the forward pass of the inputs")
+            raise ValueError(
+                f"{name} must be reached by the forward pass of the inputs, in evaluation mode; "
+                "else convert the other parts of the model one by one"
+            )
         if not all(-x.dim() <= dim < x.dim() for x in tensors):
             raise ValueError(f"dim must be a dimension of {name}'s input, not {dim}")
         sizes = sorted({x.shape[dim] for x in tensors})
@@ -135,14 +158,34 @@ def _run(
     return result, {unit: tensors[0] for unit, tensors in seen.items()}
 
 
+def _copy(value: Any) -> Any:
+    return value.detach().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
+
+
 def _same(one: Any, other: Any) -> bool:
     """Whether two results of a model are, but for rounding."""
-    pairs = zip(tree_leaves(one), tree_leaves(other), strict=True)
-    return all(
-        torch.allclose(a, b, rtol=1e-3, atol=1e-3 * float(a.abs().max()), equal_nan=True)
-        for a, b in pairs
-        if isinstance(a, Tensor) and a.is_floating_point() and a.numel()
-    )
+    pairs = list(zip(_tensors(one), _tensors(other), strict=True))
+    if not pairs:
+        raise ValueError("module must return a tensor, or a container or dataclass of some")
+    return all(_close(a, b) for a, b in pairs)
+
+
+def _tensors(result: Any) -> Iterator[Tensor]:
+    for leaf in tree_leaves(result):
+        if isinstance(leaf, Tensor):
+            yield leaf
+        elif dataclasses.is_dataclass(leaf):
+            yield from _tensors(vars(leaf))
+
+
+def _close(a: Tensor, b: Tensor) -> bool:
+    """Whether elements that differ do by little of the largest of them: no mask is among those."""
+    if not a.is_floating_point() or a.is_meta:
+        return True
+    tolerance = max(1e-3, 4 * torch.finfo(a.dtype).eps)
+    differ = (a != b) & ~(a.isnan() & b.isnan())
+    a, b = a[differ].double(), b[differ].double()
+    return not a.numel() or bool((a - b).abs().max() <= tolerance * a.abs().max() < math.inf)
 
 
 def _learnable(unit: nn.Module, x: Tensor, dim: int, learnable: bool) -> ELU:

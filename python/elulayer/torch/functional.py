@@ -81,7 +81,7 @@ def elu(x: Tensor, alpha: Tensor | float = 1.0, *, dim: int = 1) -> Tensor:
 def _alpha(alpha: Tensor | float, x: Tensor) -> Tensor:
     """Return alpha in the dtype that x is computed in."""
     if x.dtype not in _DTYPES or x.layout != torch.strided:
-        is_integer = not (x.is_floating_point() or x.is_complex())
+        is_integer = not (x.is_floating_point() or x.is_complex() or x.is_quantized)
         cure = ": x.float()" if is_integer and x.layout == torch.strided else ""
         raise TypeError(
             "x must be dense and of torch.float32, float64, float16 or bfloat16, not of "
@@ -116,6 +116,8 @@ def _channels(x: Tensor, alpha: Tensor, dim: int) -> int:
         raise TypeError(f"dim must be an integer, not {dim!r}")
     if alpha.dim() == 0 and x.dim() < 2 and dim in (-1, 0, 1):
         return 0
+    if x.dim() == 0:
+        raise ValueError("x must have dimensions, one of them alpha's, or alpha none")
     if not -x.dim() <= dim < x.dim():
         raise IndexError(
             f"dim must be a dimension of x, from {-x.dim()} to {x.dim() - 1}, not {dim}"

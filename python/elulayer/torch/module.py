@@ -69,15 +69,17 @@ class ELU(torch.nn.Module):
         if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
             raise TypeError(f"dtype must be a floating one of torch's, not {shown(dtype)}")
         try:
-            given = torch.as_tensor(alpha)
+            given = torch.as_tensor(alpha, device="cpu")
         except (TypeError, ValueError, RuntimeError) as error:
             raise TypeError(
                 f"alpha must be a number or a tensor, not {shown(alpha)}: {error}"
             ) from error
+        if given.is_complex():
+            raise TypeError(f"alpha must be real, not of {given.dtype}")
         if given.shape not in ((), shape):
             allowed = "()" if shared else f"{shape} or ()"
             raise ValueError(f"alpha must have shape {allowed}, not {tuple(given.shape)}")
-        self._first = given.detach().cpu().clone()
+        self._first = given.detach().clone()
         values = torch.empty(shape, device=device, dtype=dtype)
         self.alpha = torch.nn.Parameter(values, requires_grad=learnable)
         self.reset_parameters()

@@ -167,7 +167,7 @@ def _differentiable(name: str, gradient: Callable[..., Any], formula: Callable[.
 
     def differentiated(*inputs: Any) -> Any:
         if needs_formula(*inputs[:-1]):
-            return formula(*inputs)
+            return formula(*inputs[:-1], inputs[-1] % max(1, inputs[0].dim()))
         return Function.apply(*inputs)
 
     _library.impl(name, differentiated, "Autograd")
