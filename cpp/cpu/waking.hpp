@@ -38,7 +38,7 @@ class Waking {
   // A region of several threads has ended. `last_begin` is when the last of them began, 0 where
   // that is not known.
   void had_threads(std::int64_t start, std::int64_t last_begin, std::int64_t end) {
-    if (start - region_end_ > 10 * awake && last_begin > 0) {  // they slept
+    if (start - region_end_ > 4 * awake && last_begin > 0) {  // they slept
       const std::int64_t cost = cost_;
       cost_ = last_begin - start > cost ? cost + cost / 8 + 1 : cost - cost / 8;
     }
@@ -52,8 +52,8 @@ class Waking {
   }
 
  private:
-  // Shorter than they spin.
-  static constexpr std::int64_t awake = 20000;
+  // Shorter than they spin, and longer than what a loop in Python does between two calls.
+  static constexpr std::int64_t awake = 50000;
   // Calls in close succession do this many times the work that waking costs before they wake
   // threads: a loop soon has them, and a few calls lose little.
   static constexpr int patience = 4;

@@ -83,6 +83,11 @@ BAD_ALPHA = {
         ValueError,
         "have shape (3,), .*, not shape (1, 1, 3, 1); alpha.reshape(3) has it",
     ),
+    "along the first axis": (
+        np.ones((2, 1, 1), "f"),
+        ValueError,
+        "have shape (3,), .*, not shape (2, 1, 1); axis=0 is where it has so many",
+    ),
     "float64": (
         A.astype("f8"),
         TypeError,

@@ -112,6 +112,24 @@ def test_wrong_terms(terms, cause):
     assert cause in only_failure(elu(terms), "dLdalpha").cause
 
 
+def test_an_output_that_does_not_change():
+    """The gradient is right, and the output is not."""
+
+    class Rounded(el.Layer):
+        learnables = ("alpha",)
+
+        def __init__(self):
+            self.alpha = 0.1
+
+        def predict(self, X):
+            return np.where(X > 0, X, np.sign(X))
+
+        def backward(self, X, Z, dLdZ, memory):
+            return np.where(X > 0, dLdZ, 0), np.sum(np.where(X > 0, 0, X) * dLdZ)
+
+    assert "Z does not change with alpha" in only_failure(Rounded(), "dLdalpha").cause
+
+
 @pytest.mark.parametrize(
     ("change", "cause"),
     [

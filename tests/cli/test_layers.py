@@ -55,6 +55,8 @@ def test_a_network_with_a_layer_of_ones_own(capsys, tmp_path, own):
     el.save_network(network, path)
     classify = ["classify", str(path), "--test-images", "100"]
     assert "must be of a known class, not of class Scaled" in error(capsys, *classify)
+    export = ["export", str(path), str(tmp_path / "own.onnx"), "--layer", f"{own}:Scaled"]
+    assert "layers[1] (Scaled) must be" in error(capsys, *export)
     lines = main(capsys, *classify, "--layer", f"{own}:Scaled")
     assert lines == [f"Test accuracy: {accuracy:.4f}"]
     assert "  layers[1].scale: 1" in main(capsys, "show", str(path), "--layer", f"{own}:Scaled")
@@ -205,6 +207,9 @@ def test_check_tells_what_is_wrong_with_its_arguments(capsys, checked, own, tmp_
         told = message(given)
         assert told.startswith("the layer must be FILE.py:CLASS, a class of layers, not ")
         assert told.endswith("own.py defines Scaled")
+    own.write_text(f"{OWN}class NoLayer:\n    pass\n")
+    assert message(f"{own}:NoLayer").endswith("from elulayer.Layer: class NoLayer(el.Layer)")
+    own.write_text(OWN)
     wrong = message(f"{own}:Scaled", "--args", '{"factor": 3}')
     assert wrong.startswith("Scaled(factor=3) raises TypeError: ") and "'factor'" in wrong
     own.write_text("1 / 0")
@@ -214,6 +219,21 @@ def test_check_tells_what_is_wrong_with_its_arguments(capsys, checked, own, tmp_
     own.write_text("def")
     assert "raises SyntaxError" in message(f"{own}:Scaled")
     assert checked.calls == []
+
+
+def test_the_usage_of_check_is_an_order_that_it_takes(capsys, checked):
+    with pytest.raises(SystemExit):
+        cli.main(["check", "--help"])
+    usage = capsys.readouterr().out.splitlines()[0]
+    assert usage == "usage: elulayer check [-h] LAYER --input-shape N [N ...] [--args JSON]"
+
+
+def test_alphas_of_a_layer_that_has_none_are_refused_before_the_run(capsys, tmp_path):
+    pytest.importorskip("matplotlib", reason="pictures need matplotlib")
+    picture = tmp_path / "alphas.png"
+    message = error(capsys, *QUICK, "--layer", "ReLULayer", "--alphas", str(picture))
+    assert message == "--alphas must be given with a layer that learns its alpha, not ReLULayer"
+    assert not picture.exists()
 
 
 def test_check_finds_a_wrong_gradient(capsys, own):

@@ -263,9 +263,24 @@ def test_one_file_for_two_outputs(command, first, second, other, untouched, caps
 def test_one_file_for_input_and_output(untouched, capsys):
     message = error(capsys, "classify", "net.png", "--wrong", "net.png")
     assert message == "--wrong must be another file than the network, not 'net.png'"
+    for photo in ("a.png", "link.png"):
+        message = error(capsys, "classify", "net", "b.jpg", photo, "--photo", "--given", "a.png")
+        assert message == f"--given must be another file than an image, not {photo!r}"
     checkpoint = "run.safetensors"
     message = error(capsys, "train", "--save", checkpoint, "--checkpoint", checkpoint)
     assert message == f"--checkpoint must be another file than --save, not {checkpoint!r}"
+
+
+def test_images_of_a_data_set_are_no_outputs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/a").mkdir(parents=True)
+    (tmp_path / "data/a/0.png").write_text("an image")
+    (tmp_path / "link.png").symlink_to("data/a/0.png")
+    for command, option in (("show", "--out"), ("train", "--plot"), ("classify net", "--wrong")):
+        for path in ("data/a/0.png", "link.png"):
+            message = error(capsys, *command.split(), "--data", "data", option, path)
+            assert message == f"{option} must be another file than those of --data, not {path!r}"
+    assert (tmp_path / "data/a/0.png").read_text() == "an image"
 
 
 # The words

@@ -189,8 +189,9 @@ def test_ctrl_c_writes_what_was_learned(tmp_path, capsys):
     result = press(1, "--checkpoint", "run", "--checkpoint-every", "5")
     assert result.returncode == 130
     assert result.stderr.splitlines() == [
+        "Stopping after this iteration; Ctrl-C again stops at once.",
         "elulayer: stopped by Ctrl-C after iteration 2, with what was learned until then; "
-        "--resume goes on from run"
+        "--resume goes on from run",
     ]
     accuracy = result.stdout.splitlines()[-1]
     assert accuracy.startswith("Test accuracy: 0.")
@@ -212,6 +213,7 @@ def test_ctrl_c_before_the_first_iteration_leaves_an_older_network(tmp_path):
     result = press(1, "--checkpoint", "run", iteration=0)
     assert result.returncode == 130
     assert result.stderr == (
+        "Stopping after this iteration; Ctrl-C again stops at once.\n"
         "elulayer: interrupted before the first iteration: nothing was learned, and no network is "
         "saved\n"
     )
@@ -234,7 +236,9 @@ def test_resumed_runs_may_be_tested_on_other_images(capsys):
 def test_a_second_ctrl_c_ends_the_command(tmp_path):
     result = press(2)
     assert result.returncode == 130
-    assert result.stderr == "elulayer: interrupted\n"
+    assert result.stderr == (
+        "Stopping after this iteration; Ctrl-C again stops at once.\nelulayer: interrupted\n"
+    )
     assert "Test accuracy" not in result.stdout
     assert os.listdir(tmp_path) == ["a.png"]  # which is drawn from the beginning
 
@@ -258,6 +262,6 @@ def test_ctrl_c_from_outside(tmp_path):
     finally:
         process.kill()
     assert process.returncode == 130, error
-    assert error.startswith("elulayer: stopped by Ctrl-C after iteration ")
+    assert "\nelulayer: stopped by Ctrl-C after iteration " in error
     assert output.splitlines()[-1].startswith("Test accuracy: ")
     assert os.listdir(tmp_path) == ["a.safetensors"]

@@ -246,6 +246,13 @@ def test_what_cannot_be_loaded(folder, tmp_path_factory):
         load_image_folder(folder, test_fraction=1.0)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are characters")
+def test_a_name_that_is_no_text(folder):
+    save(folder / os.fsdecode(b"\xc4pfel") / "0.png", levels(0))
+    with pytest.raises(ValueError, match=r"\\udcc4pfel' must have a name that UTF-8 can write"):
+        load_image_folder(folder)
+
+
 def test_which_folders_hold_images(folder, tmp_path_factory):
     assert holds_image_files(folder)
     assert not holds_image_files(folder / "ant")

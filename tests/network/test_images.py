@@ -18,6 +18,22 @@ def test_one_image():
 
 
 @pytest.mark.parametrize(
+    ("shape", "cure"),
+    [
+        ((1, 8, 9), ""),
+        ((8, 8, 1), "; channels come first: X.transpose(2, 0, 1)"),
+        ((5, 8, 8), ""),
+    ],
+)
+def test_one_image_of_another_shape(shape, cure):
+    network = el.Network(small_layers(), range(3))
+    network.initialize(0)
+    message = f"X must have shape (N, 1, 8, 8), or (1, 8, 8) for one image, not {shape}{cure}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        network.classify(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize(
     ("axes", "shape", "cure"),
     [
         ((0, 2, 3, 1), (3, 8, 9), "; channels come first: X.transpose(0, 3, 1, 2)"),

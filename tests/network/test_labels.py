@@ -73,6 +73,22 @@ def test_classes_of_a_network_of_ones_own(kind, tmp_path):
     assert el.load_network(tmp_path / "n").classes.tolist() == NAMES
 
 
+def test_classes_that_are_set(tmp_path):
+    network = el.Network(small_layers())
+    network.initialize(0)
+    network.classes = ["one", "two", "three"]
+    X, _ = blobs()
+    assert set(network.classify(X).tolist()) <= {"one", "two", "three"}
+    for classes, message in (
+        ([["a"]], r"classes must have shape \(K,\), not \(1, 1\)"),
+        (["a", "a"], "classes must be different labels"),
+        (["a", "\udcc4"], r"classes must be text that UTF-8 can write, not '\\udcc4'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            network.classes = classes
+    assert network.classes.tolist() == ["one", "two", "three"]
+
+
 def test_strings_that_str_would_not_tell_apart():
     X, codes = blobs()
     Y = np.array(["a", "a\0", "b"], dtype=object)[codes]

@@ -240,6 +240,7 @@ def empty_cache() -> int:
 def first_interrupt() -> Iterator[Callable[[], bool]]:
     """Let the first Ctrl-C in the block be a wish to stop, which the block asks for.
 
+    Standard error is told so at once, for the iteration may take long.
     The second raises KeyboardInterrupt. Nothing is changed where SIGINT's handler is not Python's
     own, nor in other threads than the main one.
 
@@ -254,6 +255,9 @@ def first_interrupt() -> Iterator[Callable[[], bool]]:
         nonlocal asked
         asked = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        with suppress(Exception):  # there may be no stream, or it is being written to
+            sys.stderr.write("Stopping after this iteration; Ctrl-C again stops at once.\n")
+            sys.stderr.flush()
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         with suppress(ValueError):  # not the main thread of the main interpreter

@@ -127,11 +127,15 @@ def prepare(
     if a.layout.shape:
         channels = x.layout.shape[axis]
         if not _broadcasts(a.layout.shape, x.layout.shape, axis):
+            given, shape = a.layout.shape, x.layout.shape
+            fitting = (k for k in range(len(shape)) if _broadcasts(given, shape, k))
             cure = ""
-            if a.layout.size == channels:
+            if len(given) == 1:
+                cure = other_axis("axis", given[0], shape)
+            elif (fits := next(fitting, None)) is not None:
+                cure = f"; axis={fits} is where it has so many"
+            elif a.layout.size == channels:
                 cure = f"; alpha.reshape({channels}) has it"
-            elif len(a.layout.shape) == 1:
-                cure = other_axis("axis", a.layout.size, x.layout.shape)
             raise ValueError(
                 f"alpha must be a scalar or have shape ({channels},), for the {channels} channels "
                 f"on axis {axis} of {name}, whose shape is {x.layout.shape}, not shape "

@@ -115,6 +115,7 @@ class _Search:
     def cause(self) -> str:
         for search in (
             self._zero,
+            self._flat,
             self._exponential,
             self._order,
             self._transposed,
@@ -153,6 +154,14 @@ class _Search:
         if self.analytic.any():
             return ""
         return f"{self.gradient} is zero everywhere: backward does not compute it."
+
+    def _flat(self) -> str:
+        if self.numerical.values.any():
+            return ""
+        return (
+            f"Z does not change with {self.numerical.name}, so that the gradient is zero: look at "
+            "predict or forward."
+        )
 
     def _exponential(self) -> str:
         if self.position == 0 or self.case.Z_shape != self.case.X.shape:

@@ -107,9 +107,11 @@ def layer_class(
         }
         if name not in found:
             own = [key for key, value in found.items() if value.__module__ == module.__name__]
+            defines = f"{file} defines {', '.join(own) or 'none'}"
+            if isinstance(getattr(module, name, None), type):
+                defines = f"{name} must be derived from elulayer.Layer: class {name}(el.Layer)"
             raise ValueError(
-                f"{what} must be FILE.py:CLASS, a class of layers, not {text!r}; {file} "
-                f"defines {', '.join(own) or 'none'}"
+                f"{what} must be FILE.py:CLASS, a class of layers, not {text!r}; {defines}"
             )
         return found[name]
     if name not in layers.__all__ or name == "Layer":

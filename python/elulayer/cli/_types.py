@@ -137,15 +137,32 @@ def check_different(args: Namespace) -> None:
     Raises
     ------
     ValueError
-        If two of the arguments that are paths lead to the same file.
+        If two of the arguments that are paths lead to the same file, or one that is written to a
+        file in a sub-folder of ``--data``, where images are.
     """
-    paths = [(name, value) for name, value in vars(args).items() if isinstance(value, Path)]
+    given = {name: value for name, value in vars(args).items() if isinstance(value, Path)}
+    paths = [(_INPUTS.get(name, f"--{name}"), path) for name, path in given.items()]
+    paths += [("an image", path) for path in getattr(args, "pictures", ())]
     for (first, one), (second, other) in combinations(paths, 2):
-        if os.path.realpath(user_path(one)) == os.path.realpath(user_path(other)):
-            names = (
-                "the network" if name == "network" else f"--{name}" for name in (second, first)
-            )
-            raise ValueError("{} must be another file than {}, not {!r}".format(*names, str(other)))
+        if first != second and _real(one) == _real(other):
+            if second in _INPUTS.values():
+                first, second = second, first
+            raise ValueError(f"{second} must be another file than {first}, not {str(other)!r}")
+    if not getattr(args, "data", None):
+        return
+    data = _real(Path(args.data))
+    for name, path in given.items():
+        real = _real(path)
+        if name not in _INPUTS and real.is_file() and data in real.parent.parents:
+            raise ValueError(f"--{name} must be another file than those of --data, not '{path}'")
+
+
+_INPUTS = {"network": "the network", "pictures": "an image"}
+"""The arguments that are read, as messages call them."""
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(user_path(path)))
 
 
 def json_object(text: str) -> dict[str, Any]:

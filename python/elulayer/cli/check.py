@@ -26,6 +26,8 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
+    # In argparse's own order the layer would be taken for one of the numbers before it.
+    parser.usage = "%(prog)s [-h] LAYER --input-shape N [N ...] [--args JSON]"
     parser.add_argument(
         "layer",
         metavar="LAYER",

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
+import numpy as np
+
 from .._support.streams import write
+from .._support.wording import shown
 from ..network import load_network
 from ..plots import plot_confusion, plot_misclassified
 from ..plots._figure import save_figure
@@ -96,6 +99,12 @@ def run(args: argparse.Namespace) -> int:
             f"--data must hold images of shape {taken}, which {args.network} takes, not {given}"
         )
     labels = classified(network, args.network, data.X_test)
+    classes = np.asarray(network.classes)
+    if strangers := set(data.Y_test.tolist()) - set(classes.tolist()):
+        raise ValueError(
+            f"--data must hold images of the classes of {args.network}, {shown(classes.tolist())}, "
+            f"not of {min(strangers)!r}: give --data as it was trained with"
+        )
     outputs = Outputs()
     if args.confusion is not None:
         outputs.write(save_figure, plot_confusion(data.Y_test, labels), args.confusion)

@@ -190,6 +190,10 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
     own = None if args.layer is None else made_layer(args.layer, args.args, "--layer")
     if own is None and args.args:
         raise ValueError("--args must be given with --layer LAYER")
+    if args.alphas is not None and own is not None and "alpha" not in own.learnables:
+        raise ValueError(
+            f"--alphas must be given with a layer that learns its alpha, not {type(own).__name__}"
+        )
     data = load_data(args)
     classes = np.unique(data.Y_train)
     X, Y, validation = data.X_train, data.Y_train, None

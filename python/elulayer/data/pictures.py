@@ -217,6 +217,12 @@ def _classes(where: Path) -> Files:
         )
     files = []
     for folder in folders:
+        try:
+            folder.name.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"{str(folder)!r} must have a name that UTF-8 can write, for it is a class's"
+            ) from error
         own = [(path, folder.name) for path in _images(folder)]
         if not own:
             raise ValueError(

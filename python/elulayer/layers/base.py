@@ -203,7 +203,7 @@ class Layer:
         Returns
         -------
         arguments : dict of str to object
-            Numbers, strings, booleans, None, and lists of them.
+            Numbers, strings, booleans, None, and lists of them, which files give back as tuples.
 
         Raises
         ------

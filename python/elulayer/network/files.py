@@ -14,6 +14,7 @@ from .._support.typing import AnyArray
 from .._support.wording import shown
 from ..layers import Layer
 from ..layers.contract import label
+from .labels import require_characters
 from .network import Network
 from .tensors import read_tensors, write_tensors
 
@@ -344,8 +345,7 @@ def unpack_labels(packed: Mapping[str, Any] | None) -> AnyArray | None:
     if dtype.kind not in "biufU":
         raise ValueError(f"labels must be numbers, booleans or str, not of dtype {dtype}")
     labels = np.array(packed["labels"], dtype=dtype)
-    if dtype.kind == "U":
-        "".join(labels.ravel().tolist()).encode()  # half a pair of surrogates is no character
+    require_characters("labels", labels)
     if labels.tolist() != packed["labels"]:
         raise ValueError(f"the labels must be of dtype {dtype}, not {packed['labels']}")
     return labels

@@ -71,6 +71,23 @@ class Images:
             return self._array[which].astype(np.float32, copy=False)
 
 
+def check_image(given: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    """Check the shape of one image.
+
+    Raises
+    ------
+    ValueError
+        If it is another one.
+    """
+    if given != wanted:
+        channels, height, width = wanted
+        cure = "; channels come first: X.transpose(2, 0, 1)"
+        raise ValueError(
+            f"X must have shape {batch_shape(wanted)}, or {wanted} for one image, not {given}"
+            + cure * (given == (height, width, channels))
+        )
+
+
 def _cure(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     """Return what helps where the axes are in another order, as other libraries have them."""
     if len(given) != 4:

@@ -65,6 +65,21 @@ def require_no_missing(what: str, labels: AnyArray) -> None:
         )
 
 
+def require_characters(what: str, labels: AnyArray) -> None:
+    """Check that labels which are str can be written: half a pair of surrogates is no character.
+
+    Raises
+    ------
+    ValueError
+        If one cannot.
+    """
+    for label in labels.ravel().tolist() if labels.dtype.kind == "U" else ():
+        try:
+            label.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{what} must be text that UTF-8 can write, not {label!r}") from error
+
+
 def _is_missing(label: Any) -> bool:
     try:
         return label is None or bool(label != label)

@@ -30,8 +30,8 @@ from ..layers.contract import (
     settle_learnables,
     title,
 )
-from .images import Images
-from .labels import label_array, plain_strings
+from .images import Images, check_image
+from .labels import label_array, plain_strings, require_characters
 from .states import load_state_dict, state_dict
 
 Tape = list[tuple[FloatArray, FloatArray, Any]]
@@ -75,9 +75,7 @@ class Network:
         if not isinstance(layers, Iterable):
             raise TypeError(f"layers must be a list of layers, not {type(layers).__name__}")
         self.layers = tuple(layers)
-        self.classes: AnyArray | None = (
-            None if classes is None else plain_strings(label_array("classes", classes))
-        )
+        self.classes = classes
         seen: set[int] = set()
         for index, layer in enumerate(self.layers):
             check_definition(index, layer)
@@ -96,10 +94,6 @@ class Network:
                 )
             if layer.in_place:
                 _check_in_place(index, layer, self.layers[index - 1])
-        if self.classes is not None and self.classes.ndim != 1:
-            raise ValueError(f"classes must have shape (K,), not {self.classes.shape}")
-        if self.classes is not None and len(np.unique(self.classes)) < len(self.classes):
-            raise ValueError(f"classes must be different labels, not {self.classes}")
         self.input_layer: ImageInputLayer = self.layers[0]
         self.output_layer: ClassificationLayer = self.layers[-1]
         self._shapes: list[tuple[int, ...] | None] = [None] * len(self.layers)
@@ -174,6 +168,23 @@ class Network:
         """
         load_state_dict(self.layers, state)
 
+    @property
+    def classes(self) -> AnyArray | None:
+        """The labels, one for each output."""
+        return self._classes
+
+    @classes.setter
+    def classes(self, classes: npt.ArrayLike | None) -> None:
+        if classes is not None:
+            labels = plain_strings(label_array("classes", classes))
+            if labels.ndim != 1:
+                raise ValueError(f"classes must have shape (K,), not {labels.shape}")
+            if len(np.unique(labels)) < len(labels):
+                raise ValueError(f"classes must be different labels, not {labels}")
+            require_characters("classes", labels)
+            classes = labels
+        self._classes: AnyArray | None = classes
+
     def predict(self, X: npt.ArrayLike, batch_size: int = 128) -> FloatArray:
         """Compute the probabilities of the classes.
 
@@ -200,6 +211,7 @@ class Network:
         """
         array = as_array("X", X)
         if array.ndim == 3:
+            check_image(array.shape, self.input_layer.input_shape)
             probabilities: FloatArray = self.predict(array[np.newaxis])[0]
             return probabilities
         images = Images(array, self.input_layer.input_shape)
