@@ -1,4 +1,4 @@
-// Whether to wake OpenMP's threads, which spin for some tens of microseconds after a region and
+// Whether to wake OpenMP's threads, which spin for tens of microseconds or more after a region and
 // then sleep. To wake them takes from tens to hundreds of microseconds, by the machine: how long it
 // took is followed in small steps, which a few late threads change little, and threads are woken
 // for work that gains more than that, of one call, or of calls that have followed each other
