@@ -9,6 +9,7 @@ import pytest
 
 import elulayer as el
 from elulayer import cli
+from shared import all_layers
 from shared.all_layers import SHAPE, Own, every_layer, images, network_of
 
 onnx = pytest.importorskip("onnx", reason="the optional package onnx is not installed")
@@ -161,7 +162,7 @@ def test_onnxs_own_tests_of_prelu(node_tests):
         np.testing.assert_allclose(el.elu(x, slope, axis=-1), expected, rtol=1e-6)
 
 
-def test_what_cannot_be_exported(tmp_path, monkeypatch):
+def test_what_cannot_be_exported(tmp_path, monkeypatch, capsys):
     path = tmp_path / "model.onnx"
     layers = every_layer()
     with pytest.raises(TypeError, match="network must be a Network, not list"):
@@ -172,6 +173,12 @@ def test_what_cannot_be_exported(tmp_path, monkeypatch):
     own.insert(2, Own())
     network = el.Network(own)
     network.initialize(0)
+    el.save_network(network, tmp_path / "own.safetensors")
+    own = f"{all_layers.__file__}:Own"
+    assert cli.main(
+        ["export", f"{tmp_path}/own.safetensors", f"{tmp_path}/own.onnx", "--layer", own]
+    )
+    assert "layers[2] (Own) must be of one of elulayer's own classes" in capsys.readouterr().err
     with pytest.raises(TypeError, match=r"layers\[2\].*must be of one of elulayer's own classes"):
         el.export_onnx(network, path)
     network = network_of(every_layer())
@@ -180,7 +187,7 @@ def test_what_cannot_be_exported(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ImportError, match=r"pip install 'elulayer\[onnx\]'"):
         el.export_onnx(network, path)
-    assert list(tmp_path.iterdir()) == []
+    assert [file.name for file in tmp_path.iterdir()] == ["own.safetensors"]
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
