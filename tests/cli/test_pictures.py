@@ -62,6 +62,16 @@ def test_train_and_classify_a_folder(folder, capsys, tmp_path):
     assert el.load_network(file).classes.tolist() == list(range(10))
 
 
+def test_images_of_other_classes_are_no_test(saved, folder, tmp_path, capsys):
+    for digit, name in ((0, "a"), (1, "b")):
+        (tmp_path / name).symlink_to(folder / str(digit))
+    message = error(capsys, "classify", saved, "--data", str(tmp_path))
+    assert message == (
+        f"--data must hold images of the classes of {saved}, {list(range(10))}, not of 'a': give "
+        "--data as it was trained with"
+    )
+
+
 def test_size_and_grey(folder, tmp_path, capsys):
     file = str(tmp_path / "a.safetensors")
     train = ["train", "--data", str(folder), "--epochs", "1", "--batch-size", "32", "--quiet"]
