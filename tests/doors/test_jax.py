@@ -188,6 +188,7 @@ def test_remat_and_scan():
     ("arguments", "error", "message"),
     [
         ((ONES, np.ones(4)), ValueError, r"alpha must have shape \(3,\), .* not \(4,\)"),
+        ((np.ones((2, 3, 4)), np.ones(4)), ValueError, "; axis=2 has as many channels"),
         ((ONES, np.ones((3, 1))), ValueError, r"or \(\), not \(3, 1\)"),
         ((ONES, 1.0, 2), ValueError, "axis must be from -2 to 1, not 2"),
         ((np.ones(3), np.ones(3)), ValueError, "axis must be from -1 to 0, not 1"),

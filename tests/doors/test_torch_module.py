@@ -313,6 +313,15 @@ def test_a_model_that_cannot_be_compared_stays(model, message):
     assert repr(model) == before
 
 
+def test_only_what_replaces_an_elu_is_compared():
+    class Slope(Boxed):
+        def __init__(self):
+            super().__init__()
+            self.unit = nn.PReLU()
+
+    assert repr(convert(Slope(), torch.randn(5, 4), prelu=True).unit) == "ELU(3)"
+
+
 class Boxed(InPlace):
     def forward(self, x):
         self.unit(self.linear(x))

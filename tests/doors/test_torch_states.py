@@ -89,6 +89,8 @@ def test_values_of_tensors_that_numpy_does_not_take(network):
     back.initialize(0)
     back.load_state_dict(state)
     assert np.array_equal(back.layers[3].alpha, model[3].alpha.detach().float().numpy())
+    with pytest.raises(TypeError, match=r"state\['0.mean'\] must be an array, not torch.Tensor"):
+        back.load_state_dict({key: value.to("meta") for key, value in state.items()})
 
 
 def test_every_layer_has_its_module():

@@ -471,8 +471,10 @@ def test_wrong_files_are_refused(tmp_path):
     )
     (file,) = tmp_path.iterdir()
     el.save_network(network, tmp_path / "network.safetensors")
-    with pytest.raises(ValueError, match="hold 'elulayer checkpoint 3', not 'elulayer network 1'"):
+    with pytest.raises(ValueError, match=r"'elulayer checkpoint 3', not 'elulayer network 1'$"):
         el.train_network(X, Y, small_layers(), options(), resume=tmp_path / "network.safetensors")
+    with pytest.raises(ValueError, match=r"'elulayer checkpoint 3'; train_network\(resume=\) goes"):
+        el.load_network(file)
     data = bytearray(file.read_bytes())
     data[-100] ^= 1
     file.write_bytes(data)

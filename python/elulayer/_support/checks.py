@@ -35,6 +35,20 @@ def text(what: str, value: Any) -> str:
     return value
 
 
+def characters(what: str, value: str) -> None:
+    """Check that a str can be written: half a pair of surrogates is no character.
+
+    Raises
+    ------
+    ValueError
+        If it cannot.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{what} must be text that UTF-8 can write, not {value!r}") from error
+
+
 def integer(what: str, value: Any, least: int = 1) -> int:
     """Return `value` as an int, or raise an error that says that `what` must be one."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):

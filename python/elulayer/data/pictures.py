@@ -12,7 +12,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from .._support.checks import integer, number, size_pair
+from .._support.checks import characters, integer, number, size_pair
 from .._support.paths import open_file, require_folder, user_path
 from .dataset import Dataset, TooFewImagesError, balanced_order
 
@@ -217,12 +217,7 @@ def _classes(where: Path) -> Files:
         )
     files = []
     for folder in folders:
-        try:
-            folder.name.encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(
-                f"{str(folder)!r} must have a name that UTF-8 can write, for it is a class's"
-            ) from error
+        characters("the name of a class's folder", str(folder))
         own = [(path, folder.name) for path in _images(folder)]
         if not own:
             raise ValueError(

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
+from ..arrays.arguments import other_axis
 from . import formulas
 
 _DTYPES = ("float32", "float64", "float16", "bfloat16")
@@ -56,9 +57,10 @@ def elu(x: ArrayLike, alpha: ArrayLike = 1.0, axis: int = 1) -> Array:
     axis %= x.ndim
     channels = x.shape[axis]
     if alpha.shape not in ((), (channels,)):
+        cure = other_axis("axis", alpha.shape[0], x.shape) if alpha.ndim == 1 else ""
         raise ValueError(
             f"alpha must have shape ({channels},), one for each index of axis {axis} of x of shape "
-            f"{x.shape}, or (), not {alpha.shape}"
+            f"{x.shape}, or (), not {alpha.shape}{cure}"
         )
     rows = x.reshape(_product(x.shape[:axis]), channels, _product(x.shape[axis + 1 :]))
     return _elu(rows, jnp.broadcast_to(alpha, (channels,))).reshape(x.shape)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._support.checks import as_array
+from .._support.checks import as_array, characters
 from .._support.typing import AnyArray
 
 
@@ -66,18 +66,9 @@ def require_no_missing(what: str, labels: AnyArray) -> None:
 
 
 def require_characters(what: str, labels: AnyArray) -> None:
-    """Check that labels which are str can be written: half a pair of surrogates is no character.
-
-    Raises
-    ------
-    ValueError
-        If one cannot.
-    """
+    """Check labels that are str as `checks.characters` does."""
     for label in labels.ravel().tolist() if labels.dtype.kind == "U" else ():
-        try:
-            label.encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(f"{what} must be text that UTF-8 can write, not {label!r}") from error
+        characters(what, label)
 
 
 def _is_missing(label: Any) -> bool:

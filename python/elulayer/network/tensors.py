@@ -135,7 +135,9 @@ def read_tensors(
     found = metadata.get("format")
     if found != kind:
         held = repr(found) if found else "what was not written by elulayer"
-        cure = "; train_network(resume=) goes on from it" * ("checkpoint" in held)
+        cure = "; train_network(resume=) goes on from it" * (
+            "network" in kind and "checkpoint" in held
+        )
         raise ValueError(f"{path} must hold {kind!r}, not {held}{cure}")
     text = metadata.get("content", "")
     if metadata.get("sha256") != _digest(text, tensors):

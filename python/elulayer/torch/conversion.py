@@ -15,6 +15,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 from .._support.checks import kind_of
 from .module import ELU
 
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
 
 def convert(
     module: nn.Module,
@@ -93,27 +95,27 @@ def convert(
         unit: _learnable(unit, x, dim, learnable) for unit, x in reached.items()
     }
     elus: dict[nn.Module, nn.Module] = {unit: new[unit] for unit in new if type(unit) is nn.ELU}
+    if elus and not list(_tensors(before)):
+        raise ValueError("module must return a tensor, or a container or dataclass of some")
     cause = None
     try:
         _replace(module, elus)
-        same = _same(before, _run(elus.get(module, module), inputs, {}, dim)[0])
-        _replace(module, new)
-        _run(new.get(module, module), inputs, {}, dim)
+        same = not elus or _same(before, _run(elus.get(module, module), inputs, {}, dim)[0])
+        if same and len(elus) < len(new):
+            _replace(module, new)
+            _run(new.get(module, module), inputs, {}, dim)
     except Exception as error:
         same, cause = False, error
     if same:
         return new.get(module, module)
     _replace(module, {new_unit: unit for unit, new_unit in new.items()})
-    if not _same(before, _run(module, inputs, {}, dim)[0]):
+    if cause is None and not _same(before, _run(module, inputs, {}, dim)[0]):
         raise ValueError("module must compute the same each time it is called")
     raise ValueError(
         "module must compute the same with other units in the places of its own; it uses what one "
         "of them does in place or has, or calls one that is not found among its modules"
         + (f": {cause}" if cause else "")
     ) from cause
-
-
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 def _replace(module: nn.Module, new: Mapping[nn.Module, nn.Module]) -> None:
@@ -164,10 +166,7 @@ def _copy(value: Any) -> Any:
 
 def _same(one: Any, other: Any) -> bool:
     """Whether two results of a model are, but for rounding."""
-    pairs = list(zip(_tensors(one), _tensors(other), strict=True))
-    if not pairs:
-        raise ValueError("module must return a tensor, or a container or dataclass of some")
-    return all(_close(a, b) for a, b in pairs)
+    return all(_close(a, b) for a, b in zip(_tensors(one), _tensors(other), strict=True))
 
 
 def _tensors(result: Any) -> Iterator[Tensor]:
