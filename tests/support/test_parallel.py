@@ -104,9 +104,12 @@ environment = dict(os.environ)
 expected = network.predict(X)
 assert dict(os.environ) == environment
 before = blas()
-start = time.perf_counter()
-network.predict(X)
-whole = time.perf_counter() - start
+def seconds():
+    start = time.perf_counter()
+    network.predict(X)
+    return time.perf_counter() - start
+
+whole = min(seconds() for _ in range(10))  # one alone may be many times that on a busy machine
 random.seed(int(sys.argv[1]))
 caught = 0
 for _ in range(400):
